@@ -1,0 +1,87 @@
+//! Every bound of the crate, in one place.
+//!
+//! A bound that a user may want to move is a field of [`Limits`]; the constants are bounds of the
+//! stored format and never move.
+
+use serde::{Deserialize, Serialize};
+
+/// Longest category, in bytes.
+pub const CATEGORY_BYTES: usize = 64;
+/// Longest aggregate id, in bytes.
+pub const AGGREGATE_ID_BYTES: usize = 200;
+/// Longest stream name: a side stream's category, its aggregate id and a transaction id, in bytes.
+pub const STREAM_NAME_BYTES: usize = 384;
+/// Longest event type, in bytes.
+pub const EVENT_TYPE_BYTES: usize = 64;
+/// Longest step name with its key, in bytes.
+pub const STEP_BYTES: usize = 64;
+/// Longest codec name, in bytes.
+pub const CODEC_NAME_BYTES: usize = 16;
+/// Longest address of a requester, in bytes.
+pub const REQUESTER_BYTES: usize = 256;
+/// Most partitions a store may have.
+pub const PARTITIONS: u16 = 1_024;
+/// Partitions of a new store where nothing else is said.
+pub const DEFAULT_PARTITIONS: u16 = 16;
+/// Largest payload of one record, in bytes.
+pub const PAYLOAD_BYTES: usize = 1 << 20;
+/// Deepest nesting of a decoded value; deeper input is refused before it can exhaust the stack.
+pub const VALUE_DEPTH: usize = 128;
+/// Most elements of all sequences and maps in one decoded value together. A sequence of values that
+/// take no bytes has no other bound.
+pub const VALUE_ELEMENTS: usize = 1 << 20;
+/// Most records of one unit.
+pub const UNIT_RECORDS: usize = 4_096;
+/// Most units of one list.
+pub const LIST_UNITS: usize = 8_192;
+/// Most records that one page of any read returns.
+pub const PAGE_RECORDS: usize = 4_096;
+/// Most stream reads in one call.
+pub const BULK_READS: usize = 16_384;
+/// Most records of one side stream: what a transaction with many steps, resumed often, may come to.
+pub const SIDE_STREAM_RECORDS: u64 = 16_384;
+/// Most unreadable snapshots that one load steps over before it folds the stream from its start.
+pub const UNREADABLE_SNAPSHOTS: usize = 3;
+
+/// The bounds that a service may choose for itself. Plain data: put it into your own configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Largest snapshot that is written, in bytes. A larger state is counted, logged and not snapshotted.
+    pub snapshot_bytes: usize,
+    /// Largest encoded `Transaction` that an accepted step may leave, in bytes.
+    pub transaction_bytes: usize,
+    /// Largest encoded rejection, in bytes.
+    pub rejection_bytes: usize,
+    /// Largest encoded command, in bytes.
+    pub command_bytes: usize,
+    /// Most events of one decision.
+    pub decision_events: usize,
+    /// Most commands that wait in one lane; further callers wait for room.
+    pub lane_queue: usize,
+    /// Most commands that one lane decides and commits together.
+    pub lane_batch: usize,
+    /// Most aggregates that one lane keeps in memory.
+    pub cached_aggregates: usize,
+    /// Times that one command is run again after a lost race before it is answered `Contended`.
+    pub attempts: u32,
+    /// Open steps that one page of the recovery sweep holds.
+    pub sweep_page: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            snapshot_bytes: 16 << 10,
+            transaction_bytes: 1 << 10,
+            rejection_bytes: 4 << 10,
+            command_bytes: 64 << 10,
+            decision_events: 256,
+            lane_queue: 4_096,
+            lane_batch: 2_048,
+            cached_aggregates: 8_192,
+            attempts: 16,
+            sweep_page: 256,
+        }
+    }
+}
