@@ -9,6 +9,8 @@ pub mod fingerprint;
 pub mod id;
 pub mod limits;
 pub mod partition;
+pub mod protocol;
+pub mod side_stream;
 pub mod store;
 pub mod stream;
 

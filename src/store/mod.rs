@@ -14,21 +14,13 @@ use crate::error::{Error, Result};
 use crate::event::{EventType, NewRecord, Record};
 use crate::id::Cause;
 use crate::partition::{PartitionCount, PartitionId};
+pub use crate::protocol::Atomicity;
 use crate::stream::{ExpectedVersion, Position, StreamName, Version};
 
 pub mod admission;
 pub mod memory;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
-
-/// What a store can commit at once. A property of the store that never changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Atomicity {
-    /// A unit may write to several streams of one partition.
-    Batch,
-    /// A unit writes to one stream only.
-    Stream,
-}
 
 /// What a store is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
