@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod codec;
+pub mod command;
 pub mod decider;
 pub mod error;
 pub mod event;
@@ -11,20 +12,14 @@ pub mod limits;
 pub mod partition;
 pub mod protocol;
 pub mod side_stream;
+pub mod snapshot;
 pub mod store;
 pub mod stream;
 
 pub use clock::Timestamp;
+pub use command::{CommandHandler, Outcome, Receipt};
 pub use decider::{Decider, Events};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{StepName, TransactionId};
 pub use store::EventStore;
 pub use stream::{AggregateId, Category};
-
-/// The command layer.
-#[derive(Debug)]
-pub struct CommandHandler;
-impl CommandHandler {
-    /// x
-    pub fn compact() {}
-}

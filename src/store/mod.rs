@@ -297,3 +297,40 @@ pub trait EventStore: fmt::Debug + Send + Sync + 'static {
     /// - never lower a floor.
     async fn truncate(&self, stream: &StreamName, through: Version) -> Result<Version>;
 }
+
+#[async_trait]
+impl<S: EventStore + ?Sized> EventStore for std::sync::Arc<S> {
+    fn properties(&self) -> StoreProperties {
+        (**self).properties()
+    }
+
+    async fn append(&self, partition: PartitionId, units: Vec<Unit>) -> Vec<UnitResult> {
+        (**self).append(partition, units).await
+    }
+
+    async fn read_streams(&self, reads: Vec<StreamRead>) -> Vec<Result<StreamPage>> {
+        (**self).read_streams(reads).await
+    }
+
+    async fn read_log(&self, partition: PartitionId, after: Position, limit: usize) -> Result<LogPage> {
+        (**self).read_log(partition, after, limit).await
+    }
+
+    async fn read_types(
+        &self,
+        partition: PartitionId,
+        types: &[EventType],
+        after: Position,
+        limit: usize,
+    ) -> Result<LogPage> {
+        (**self).read_types(partition, types, after, limit).await
+    }
+
+    async fn open_steps(&self, read: OpenStepsRead) -> Result<Vec<OpenStep>> {
+        (**self).open_steps(read).await
+    }
+
+    async fn truncate(&self, stream: &StreamName, through: Version) -> Result<Version> {
+        (**self).truncate(stream, through).await
+    }
+}

@@ -1,0 +1,83 @@
+//! An aggregate's state in memory, folded from its stream.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::codec::Codecs;
+use crate::decider::Decider;
+use crate::error::{Error, Result};
+use crate::event::{Record, RecordKind};
+use crate::stream::Version;
+
+/// A state, and the version that it is the state of.
+pub(super) struct Aggregate<D: Decider> {
+    pub(super) state: D::State,
+    /// The version of the state.
+    pub(super) version: Version,
+    /// The part of it that is known to be durable. Below `version` only while a list is put together.
+    pub(super) committed: Version,
+    /// Records since the last snapshot.
+    pub(super) since_snapshot: u64,
+    /// Read from the store in this round.
+    pub(super) fresh: bool,
+}
+
+impl<D: Decider> Aggregate<D> {
+    /// The aggregate without a history.
+    pub(super) fn new() -> Self {
+        Self::at(D::State::default(), Version::EMPTY)
+    }
+
+    /// A state as a snapshot at `version` gives it.
+    pub(super) fn at(state: D::State, version: Version) -> Self {
+        Self { state, version, committed: version, since_snapshot: 0, fresh: true }
+    }
+
+    /// Applies the next record of the stream.
+    pub(super) fn apply(&mut self, record: &Record, codecs: &Codecs) -> Result<()> {
+        record.verify()?;
+        if record.version != self.version.next() {
+            return Err(Error::corrupt("a record is missing")
+                .in_stream(&record.stream)
+                .expected(format!("version {}", self.version.next()), record.version));
+        }
+        if record.data.kind == RecordKind::Event {
+            let event = event::<D>(record, codecs)?;
+            guarded("evolve", || D::evolve(&mut self.state, &event))
+                .map_err(|error| error.in_stream(&record.stream))?;
+        }
+        let snapshot = record.data.kind == RecordKind::Snapshot;
+        self.since_snapshot = if snapshot { 0 } else { self.since_snapshot.saturating_add(1) };
+        (self.version, self.committed) = (record.version, record.version);
+        Ok(())
+    }
+}
+
+/// Decodes an event, and makes sure that it is what its record says. A codec that goes by a variant's
+/// number would read a renumbered variant as another one without a word.
+fn event<D: Decider>(record: &Record, codecs: &Codecs) -> Result<D::Event> {
+    let encoded = codecs.open(&record.data);
+    let current = encoded.schema() == D::SCHEMAS.event;
+    let event = if current { encoded.decode() } else { D::upcast_event(&encoded) };
+    let event = event.map_err(|error| error.in_stream(&record.stream))?;
+    let found = D::event_type(&event);
+    if current && found != record.data.event_type.as_str() {
+        return Err(Error::corrupt(format!(
+            "the event at version {} decodes as another one",
+            record.version
+        ))
+        .in_stream(&record.stream)
+        .expected(&record.data.event_type, found)
+        .advice("give changed events a new schema version and an upcaster"));
+    }
+    Ok(event)
+}
+
+/// Runs a user's rules; a panic becomes an error that fails this command alone.
+pub(super) fn guarded<T>(what: &str, rules: impl FnOnce() -> T) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(rules)).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        Error::invalid(format!("the rules panicked in `{what}`: {text}"))
+            .advice("mend the decider; nothing was decided")
+    })
+}

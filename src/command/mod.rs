@@ -1,0 +1,350 @@
+//! The front door: commands in, outcomes out, each exactly once for ever.
+
+mod aggregate;
+mod compact;
+mod lane;
+mod load;
+mod outcome;
+mod records;
+mod recover;
+mod reply;
+mod round;
+mod settings;
+mod shared;
+mod stage;
+mod task;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{mpsc, oneshot};
+
+pub use outcome::{Outcome, Receipt};
+pub use recover::Recovery;
+pub use reply::{Reply, ReplyHandler};
+pub use settings::{Settings, Stats};
+
+use crate::clock::{Clock, SystemClock};
+use crate::codec::Codecs;
+use crate::decider::Decider;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{Fingerprint, StepName, TransactionId};
+use crate::limits;
+use crate::side_stream::SideStream;
+use crate::store::{EventStore, ReadFrom};
+use crate::stream::{AggregateId, Version};
+use lane::{Job, Lane};
+use settings::Counters;
+use shared::Shared;
+use task::{Ask, Ending, Finished, Purpose, Task};
+
+/// Replies that may wait for their handler.
+const REPLY_QUEUE: usize = 4_096;
+
+/// Handles the commands of one kind of aggregate. Cheap to clone; clones share lanes and cache.
+///
+/// Its lanes run on the tokio runtime that the first command of each partition comes from, and end once all clones
+/// are gone and all that was asked is answered.
+///
+/// Dropping a future that a method returned does not undo the command: it is carried out or not, and the same call with the same id
+/// tells which.
+pub struct CommandHandler<D: Decider> {
+    shared: Arc<Shared<D>>,
+    /// By partition; begun by its first command.
+    lanes: Arc<[Slot<D>]>,
+}
+
+type Slot<D> = Mutex<Option<mpsc::Sender<Job<D>>>>;
+
+impl<D: Decider> CommandHandler<D> {
+    /// A handler with default settings.
+    pub fn new(store: impl EventStore, decider: D) -> Self {
+        Self::builder(store, decider).build()
+    }
+
+    /// Begins a handler with settings of your own.
+    pub fn builder(store: impl EventStore, decider: D) -> Builder<D> {
+        Builder {
+            store: Arc::new(store),
+            decider,
+            codecs: Codecs::default(),
+            settings: Settings::default(),
+            clock: Arc::new(SystemClock),
+            replies: None,
+        }
+    }
+
+    /// Handles a command and waits for its outcome. Whoever calls again with the same transaction id, step and
+    /// content hears the same outcome and nothing happens twice, however much later and in whichever process.
+    ///
+    /// # Errors
+    /// By [kind](ErrorKind): `Conflict` when the step is known with another content; `Invalid` when the command breaks a
+    /// bound or the rules failed on it; `InProgress`, `Contended`, `Overloaded` and `Unavailable` to retry later with the same id;
+    /// `Unknown` when nobody can say yet: retry with the same id to hear; `Corrupt` and `LostHistory` when
+    /// this aggregate cannot go on.
+    pub async fn handle(
+        &self,
+        aggregate: &AggregateId,
+        transaction: TransactionId,
+        command: D::Command,
+    ) -> Result<Outcome<D::Rejection>> {
+        let purpose = Purpose::Handle(self.ask(command, None)?);
+        let ending = self.send(aggregate.clone(), transaction, purpose).await?;
+        outcome_of(answered(ending).await?)
+    }
+
+    /// Handles many commands, side by side across partitions; commands of one aggregate in the order
+    /// given. Each gets its own result, in the order given.
+    pub async fn handle_many(
+        &self,
+        commands: impl IntoIterator<Item = (AggregateId, TransactionId, D::Command)>,
+    ) -> Vec<Result<Outcome<D::Rejection>>> {
+        let mut endings = Vec::new();
+        for (aggregate, transaction, command) in commands {
+            endings.push(match self.ask(command, None) {
+                Ok(ask) => self.send(aggregate, transaction, Purpose::Handle(ask)).await,
+                Err(error) => Err(error),
+            });
+        }
+        let mut results = Vec::with_capacity(endings.len());
+        for ending in endings {
+            let finished = match ending {
+                Ok(ending) => answered(ending).await,
+                Err(error) => Err(error),
+            };
+            results.push(finished.and_then(outcome_of));
+        }
+        results
+    }
+
+    /// Records a command durably and returns; it is settled right after, by this process or, should that die, by a
+    /// recovery sweep. The outcome goes to the [`ReplyHandler`] under `requester`, if one is given, and can be asked for with [`outcome`](Self::outcome).
+    ///
+    /// # Errors
+    /// As [`handle`](Self::handle). A step that was submitted or settled before is fine.
+    pub async fn submit(
+        &self,
+        aggregate: &AggregateId,
+        transaction: TransactionId,
+        command: D::Command,
+        requester: Option<String>,
+    ) -> Result<()> {
+        let purpose = Purpose::Submit(self.ask(command, requester)?);
+        let ending = self.send(aggregate.clone(), transaction, purpose).await?;
+        answered(ending).await.map(|_| ())
+    }
+
+    /// What a step came to; `None` when nobody asked for it.
+    ///
+    /// # Errors
+    /// `InProgress` while it is open; otherwise as [`handle`](Self::handle).
+    pub async fn outcome(
+        &self,
+        aggregate: &AggregateId,
+        transaction: TransactionId,
+        step: &StepName,
+    ) -> Result<Option<Outcome<D::Rejection>>> {
+        let stream = D::CATEGORY.side_stream(aggregate, transaction);
+        let mut records = Vec::new();
+        let mut after = Version::EMPTY;
+        loop {
+            let page = self.shared.page(&stream, ReadFrom::After(after)).await?;
+            let more = page.has_more() && page.head.get() <= limits::SIDE_STREAM_RECORDS;
+            records.extend(page.records);
+            after = records.last().map_or(after, |record| record.version);
+            if !more {
+                break;
+            }
+        }
+        let side = SideStream::fold(&records)?;
+        if side.open.is_some_and(|open| open.step == *step) {
+            return Err(Error::new(ErrorKind::InProgress, format!("step {step} is open")).in_stream(stream));
+        }
+        let settlement = records.iter().find_map(|record| task::settlement(record, step));
+        settlement.map(|settlement| settlement.outcome::<D>(&self.shared.codecs, true)).transpose()
+    }
+
+    /// Ends a step that its rules cannot settle: refuses it for good, with an operator's reason. A step that
+    /// is settled by now stays as it is, and its outcome is returned.
+    ///
+    /// # Errors
+    /// `Invalid` when the step was never requested; otherwise as [`handle`](Self::handle).
+    pub async fn overrule(
+        &self,
+        aggregate: &AggregateId,
+        transaction: TransactionId,
+        step: StepName,
+        reason: impl Into<String>,
+    ) -> Result<Outcome<D::Rejection>> {
+        let reason = reason.into();
+        let most = self.shared.settings.limits.rejection_bytes;
+        if reason.len() > most {
+            return Err(Error::invalid("the reason is too long")
+                .expected(format!("at most {most} bytes"), reason.len()));
+        }
+        tracing::warn!(%aggregate, %transaction, %step, reason, "an operator refuses a step");
+        let purpose = Purpose::Overrule { step: step.clone(), reason };
+        let ending = self.send(aggregate.clone(), transaction, purpose).await?;
+        if let Some((_, outcome)) = answered(ending).await?.settled {
+            return Ok(outcome);
+        }
+        let outcome = self.outcome(aggregate, transaction, &step).await?;
+        outcome.ok_or_else(|| Error::invalid(format!("step {step} was never requested")))
+    }
+
+    /// Looks at an aggregate's state and its version, as of now or later. `look` runs on the aggregate's lane: keep it short.
+    ///
+    /// # Errors
+    /// When the aggregate cannot be read.
+    pub async fn query<T: Send + 'static>(
+        &self,
+        aggregate: &AggregateId,
+        look: impl FnOnce(&D::State, Version) -> T + Send + 'static,
+    ) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        let look = move |seen: Result<(&D::State, Version)>| {
+            drop(reply.send(seen.map(|(state, version)| look(state, version))));
+        };
+        self.enqueue(aggregate, Job::Query(aggregate.clone(), Box::new(look))).await?;
+        answer.await.map_err(|_| Error::invalid("the query panicked"))?
+    }
+
+    /// What this handler counted.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.counters.read()
+    }
+
+    fn ask(&self, command: D::Command, requester: Option<String>) -> Result<Ask<D::Command>> {
+        let step = aggregate::guarded("step", || D::step(&command))?;
+        step.check()?;
+        let fingerprint = Fingerprint::of(&step, D::SCHEMAS.command, &command)?;
+        let content = self.shared.encode_command(&command)?;
+        Ok(Ask { step, fingerprint, command, content, requester })
+    }
+
+    /// Hands a task to its lane, and returns where its ending will come from.
+    async fn send(
+        &self,
+        aggregate: AggregateId,
+        transaction: TransactionId,
+        purpose: Purpose<D::Command>,
+    ) -> Result<oneshot::Receiver<Ending<D>>> {
+        let (reply, ending) = oneshot::channel();
+        let task = Task::new(&self.shared, aggregate.clone(), transaction, purpose, reply);
+        self.enqueue(&aggregate, Job::Task(Box::new(task))).await?;
+        Ok(ending)
+    }
+
+    async fn enqueue(&self, aggregate: &AggregateId, job: Job<D>) -> Result<()> {
+        self.lane(aggregate)?.send(job).await.map_err(|_| lane_ended())
+    }
+
+    /// The lane of an aggregate's partition, begun where it does not run.
+    fn lane(&self, aggregate: &AggregateId) -> Result<mpsc::Sender<Job<D>>> {
+        let partition = self.shared.properties.partitions.of(aggregate.cardinal());
+        let slot = self.lanes.get(usize::from(partition.get())).ok_or_else(lane_ended)?;
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lane) = slot.as_ref().filter(|lane| !lane.is_closed()) {
+            return Ok(lane.clone());
+        }
+        let (sender, jobs) = mpsc::channel(self.shared.settings.limits.lane_queue.max(1));
+        tokio::spawn(Lane::new(Arc::clone(&self.shared), partition).run(jobs));
+        *slot = Some(sender.clone());
+        Ok(sender)
+    }
+}
+
+/// Waits for a task's ending.
+async fn answered<R>(ending: oneshot::Receiver<Result<Finished<R>>>) -> Result<Finished<R>> {
+    ending.await.unwrap_or_else(|_| Err(lane_ended()))
+}
+
+fn lane_ended() -> Error {
+    Error::new(ErrorKind::Unknown, "the lane ended before it answered")
+}
+
+fn outcome_of<R>(finished: Finished<R>) -> Result<Outcome<R>> {
+    let outcome = finished.settled.map(|(_, outcome)| outcome);
+    outcome.ok_or_else(|| Error::corrupt("a command was answered without an outcome"))
+}
+
+impl<D: Decider> Clone for CommandHandler<D> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), lanes: Arc::clone(&self.lanes) }
+    }
+}
+
+impl<D: Decider> fmt::Debug for CommandHandler<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CommandHandler")
+            .field("category", &D::CATEGORY)
+            .field("store", &self.shared.store)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Puts a [`CommandHandler`] together.
+pub struct Builder<D: Decider> {
+    store: Arc<dyn EventStore>,
+    decider: D,
+    codecs: Codecs,
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    replies: Option<Arc<dyn ReplyHandler<D>>>,
+}
+
+impl<D: Decider> fmt::Debug for Builder<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl<D: Decider> Builder<D> {
+    /// Settings: when snapshots are due, bounds.
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// The codec that writes, and those that can read.
+    #[must_use]
+    pub fn codecs(mut self, codecs: Codecs) -> Self {
+        self.codecs = codecs;
+        self
+    }
+
+    /// The clock that the age of open steps is measured by. It should be the store's.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Who tells requesters what their submitted steps came to. Its task is spawned by
+    /// [`build`](Self::build), which must then run inside a tokio runtime.
+    #[must_use]
+    pub fn replies(mut self, handler: impl ReplyHandler<D>) -> Self {
+        self.replies = Some(Arc::new(handler));
+        self
+    }
+
+    /// The handler.
+    #[must_use]
+    pub fn build(self) -> CommandHandler<D> {
+        let properties = self.store.properties();
+        let shared = Shared {
+            store: self.store,
+            properties,
+            decider: self.decider,
+            codecs: self.codecs,
+            settings: self.settings,
+            clock: self.clock,
+            counters: Counters::default(),
+            replies: self.replies.map(|handler| reply::dispatch(handler, REPLY_QUEUE)),
+        };
+        let lanes = properties.partitions.all().map(|_| Mutex::new(None)).collect();
+        CommandHandler { shared: Arc::new(shared), lanes }
+    }
+}

@@ -1,0 +1,383 @@
+//! One command on its way through the protocol: the attempt, and the values that it moves.
+
+use tokio::sync::oneshot;
+
+use crate::command::aggregate::{Aggregate, guarded};
+use crate::command::outcome::{OVERRULED_SCHEMA, Outcome, Settlement};
+use crate::command::records::{self, Content};
+use crate::command::shared::Shared;
+use crate::decider::Decider;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{AcceptedAt, NewRecord, Record, RecordKind};
+use crate::id::{Cause, Fingerprint, StepName, TransactionId};
+use crate::protocol::{Answer, Attempt, Decision, Goal, Observation};
+use crate::side_stream::{SideStream, Verdict};
+use crate::stream::{AggregateId, Position, StreamName, Version};
+
+/// What a caller asks for.
+pub(super) struct Ask<C> {
+    pub(super) step: StepName,
+    pub(super) fingerprint: Fingerprint,
+    pub(super) command: C,
+    pub(super) content: Content,
+    pub(super) requester: Option<String>,
+}
+
+/// What a task is for.
+pub(super) enum Purpose<C> {
+    Handle(Ask<C>),
+    Submit(Ask<C>),
+    Recover,
+    Overrule { step: StepName, reason: String },
+}
+
+/// How a task ended.
+pub(super) struct Finished<R> {
+    /// The step that was settled and what it came to; `None` where nothing was.
+    pub(super) settled: Option<(StepName, Outcome<R>)>,
+    /// Records that its scans read.
+    pub(super) scanned: u64,
+}
+
+pub(super) type Ending<D> = Result<Finished<<D as Decider>::Rejection>>;
+
+/// A decision, encoded.
+pub(super) enum Decided<E> {
+    Events { events: Vec<E>, records: Vec<NewRecord>, transaction: Content },
+    Nothing { transaction: Content },
+    Rejected(NewRecord),
+}
+
+pub(super) struct Task<D: Decider> {
+    pub(super) aggregate: AggregateId,
+    pub(super) transaction: TransactionId,
+    pub(super) stream: StreamName,
+    pub(super) side_stream: StreamName,
+    pub(super) purpose: Purpose<D::Command>,
+    pub(super) attempt: Attempt,
+    /// The side stream as last read.
+    pub(super) side: Vec<Record>,
+    pub(super) decided: Option<Decided<D::Event>>,
+    /// The record of the step that a scan found.
+    pub(super) found: Option<Record>,
+    /// Where its own effect lies, once that is durable.
+    pub(super) effect: Option<(Version, Position)>,
+    pub(super) settlement: Option<Settlement>,
+    pub(super) scanned: u64,
+    pub(super) restarts: u32,
+    /// The last append whose outcome was not known.
+    pub(super) unknown: Option<Error>,
+    /// Why the rules could not be run.
+    pub(super) failure: Option<Error>,
+    /// Gone once the task has ended.
+    pub(super) reply: Option<oneshot::Sender<Ending<D>>>,
+}
+
+impl<D: Decider> Task<D> {
+    pub(super) fn new(
+        shared: &Shared<D>,
+        aggregate: AggregateId,
+        transaction: TransactionId,
+        purpose: Purpose<D::Command>,
+        reply: oneshot::Sender<Ending<D>>,
+    ) -> Self {
+        Self {
+            stream: D::CATEGORY.stream(&aggregate),
+            side_stream: D::CATEGORY.side_stream(&aggregate, transaction),
+            attempt: Attempt::new(purpose.goal(), shared.properties.atomicity),
+            aggregate,
+            transaction,
+            purpose,
+            side: Vec::new(),
+            decided: None,
+            found: None,
+            effect: None,
+            settlement: None,
+            scanned: 0,
+            restarts: 0,
+            unknown: None,
+            failure: None,
+            reply: Some(reply),
+        }
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        self.reply.is_none()
+    }
+
+    /// Takes in the side stream. Contents of another schema version are compared as today's code would
+    /// have recorded them.
+    pub(super) fn saw_side(&mut self, records: Vec<Record>, shared: &Shared<D>) -> Result<()> {
+        let mut side = SideStream::fold(&records)?;
+        self.side = records;
+        (self.decided, self.found, self.effect, self.settlement) = (None, None, None, None);
+        let asked = self.purpose.ask().map(|ask| ask.step.clone());
+        if let Some(asked) = asked
+            && let Some(today) = self.fingerprint_today(&asked, shared)?
+        {
+            let settled = side.settled.iter_mut().filter(|settled| settled.step == asked);
+            settled.for_each(|settled| settled.fingerprint = today);
+            let open = side.open.iter_mut().filter(|open| open.step == asked);
+            open.for_each(|open| open.fingerprint = today);
+        }
+        self.attempt.observe(Observation::Side(side));
+        Ok(())
+    }
+
+    /// Today's fingerprint of a step that was requested under another schema version.
+    fn fingerprint_today(&self, step: &StepName, shared: &Shared<D>) -> Result<Option<Fingerprint>> {
+        let today = D::SCHEMAS.command;
+        match self.requested(step) {
+            Some(record) if record.data.schema != today => {
+                let command = shared.command(&record.data)?;
+                Fingerprint::of(step, today, &command).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn requested(&self, step: &StepName) -> Option<&Record> {
+        self.side.iter().rfind(|record| {
+            matches!(record.data.kind, RecordKind::Requested { .. }) && step_of(record) == Some(step)
+        })
+    }
+
+    /// What every record of a step carries: as it was requested, where it was.
+    pub(super) fn cause(&self, step: &StepName, fingerprint: Fingerprint) -> Cause {
+        let recorded = self.requested(step).and_then(|record| record.data.cause.clone());
+        let transaction = self.transaction;
+        recorded.unwrap_or_else(|| Cause { transaction, step: step.clone(), fingerprint })
+    }
+
+    /// Runs the rules and encodes what they say. Anything that keeps that from succeeding is kept as the
+    /// failure: nothing of it has been written.
+    pub(super) fn decide(
+        &mut self,
+        shared: &Shared<D>,
+        aggregate: &Aggregate<D>,
+        step: &StepName,
+        fingerprint: Fingerprint,
+    ) -> Decision {
+        let cause = self.cause(step, fingerprint);
+        match self.run_rules(shared, aggregate, &cause) {
+            Ok(decided) => {
+                let decision = match &decided {
+                    Decided::Events { .. } => Decision::Events,
+                    Decided::Nothing { .. } => Decision::Nothing,
+                    Decided::Rejected(_) => Decision::Rejected,
+                };
+                self.decided = Some(decided);
+                decision
+            }
+            Err(error) => {
+                self.failure = Some(error.in_stream(&self.stream));
+                Decision::Failed
+            }
+        }
+    }
+
+    fn run_rules(
+        &self,
+        shared: &Shared<D>,
+        aggregate: &Aggregate<D>,
+        cause: &Cause,
+    ) -> Result<Decided<D::Event>> {
+        let mut transaction = self.transaction_state(shared)?;
+        self.with_command(shared, &cause.step, |command| {
+            let decide = || shared.decider.decide(&aggregate.state, &transaction, command);
+            match guarded("decide", decide)? {
+                Err(reason) => Ok(Decided::Rejected(shared.rejection(&reason, cause)?)),
+                Ok(events) => {
+                    let events = events.into_vec();
+                    let records = shared.events(&events, cause)?;
+                    guarded("settle", || D::settle(&mut transaction, command))?;
+                    let transaction = shared.transaction(&transaction)?;
+                    Ok(if events.is_empty() {
+                        Decided::Nothing { transaction }
+                    } else {
+                        Decided::Events { events, records, transaction }
+                    })
+                }
+            }
+        })
+    }
+
+    /// The transaction's new state once this step is accepted.
+    fn settled_transaction(&self, shared: &Shared<D>, step: &StepName) -> Result<Content> {
+        match &self.decided {
+            Some(Decided::Events { transaction, .. } | Decided::Nothing { transaction }) => {
+                Ok(transaction.clone())
+            }
+            _ => {
+                let mut transaction = self.transaction_state(shared)?;
+                self.with_command(shared, step, |command| {
+                    guarded("settle", || D::settle(&mut transaction, command))
+                })?;
+                shared.transaction(&transaction)
+            }
+        }
+    }
+
+    /// Folded from the accepted steps: each `Accepted` carries it whole, so the last one will do.
+    fn transaction_state(&self, shared: &Shared<D>) -> Result<D::Transaction> {
+        let accepted = |record: &&Record| matches!(record.data.kind, RecordKind::Accepted { .. });
+        let Some(last) = self.side.iter().rfind(accepted) else { return Ok(D::Transaction::default()) };
+        let encoded = shared.codecs.open(&last.data);
+        let current = encoded.schema() == D::SCHEMAS.transaction;
+        let state = if current { encoded.decode() } else { D::upcast_transaction(&encoded) };
+        state.map_err(|error| error.in_stream(&self.side_stream))
+    }
+
+    /// The command of a step: the caller's own, or the one that stands in the side stream.
+    fn with_command<T>(
+        &self,
+        shared: &Shared<D>,
+        step: &StepName,
+        run: impl FnOnce(&D::Command) -> Result<T>,
+    ) -> Result<T> {
+        if let Some(ask) = self.purpose.ask().filter(|ask| ask.step == *step) {
+            return run(&ask.command);
+        }
+        let record = self.requested(step).ok_or_else(|| {
+            Error::corrupt(format!("step {step} has no request")).in_stream(&self.side_stream)
+        })?;
+        run(&shared.command(&record.data)?)
+    }
+
+    /// The record that settles a step as accepted. `at` tells where its effect lies.
+    pub(super) fn accepted(
+        &self,
+        shared: &Shared<D>,
+        cause: &Cause,
+        version: Version,
+        at: AcceptedAt,
+    ) -> Result<NewRecord> {
+        let content = self.settled_transaction(shared, &cause.step)?;
+        records::framework(RecordKind::Accepted { version, at }, cause, content)
+    }
+
+    /// What a refusal says: the rules' reason, the reason that a fence carries, or an operator's.
+    pub(super) fn refusal(&self, cause: &Cause, kind: RecordKind) -> Result<NewRecord> {
+        let content = match (&self.found, &self.decided, &self.purpose) {
+            (Some(fence), _, _) => Content::of(&fence.data),
+            (None, _, Purpose::Overrule { reason, .. }) => Content::text(OVERRULED_SCHEMA, reason),
+            (None, Some(Decided::Rejected(record)), _) => Content::of(record),
+            _ => return Err(Error::corrupt("a refusal without a reason").in_stream(&self.stream)),
+        };
+        records::framework(kind, cause, content)
+    }
+
+    /// Ends the task with an error. What it has written so far, whoever comes next will settle.
+    pub(super) fn fail(&mut self, error: Error) {
+        // An earlier append may have been done: then nothing better than that is known.
+        let error = self.unknown.take().unwrap_or(error);
+        self.end(Err(error));
+    }
+
+    /// Answers the caller, if it still listens.
+    pub(super) fn end(&mut self, ending: Ending<D>) {
+        if let Some(reply) = self.reply.take() {
+            drop(reply.send(ending));
+        }
+    }
+
+    /// Counts a lost race or an unknown outcome, and gives up after too many.
+    pub(super) fn lost(&mut self, most: u32) {
+        self.restarts = self.restarts.saturating_add(1);
+        if self.restarts > most {
+            let error = Error::new(ErrorKind::Contended, "others wrote first each time this was decided");
+            let runs = format!("success within {most} runs");
+            self.fail(error.in_stream(&self.stream).expected(runs, "a conflict in each"));
+        }
+    }
+
+    /// Turns the attempt's answer into the caller's.
+    pub(super) fn ending(&mut self, shared: &Shared<D>, answer: Answer) -> Ending<D> {
+        let settled = match answer {
+            Answer::Settled { step, verdict, replay } => {
+                let settlement = self.settlement.take();
+                let settlement = settlement.or_else(|| self.replayed(&step, verdict)).ok_or_else(|| {
+                    Error::corrupt(format!("settled step {step} has no record")).in_stream(&self.side_stream)
+                })?;
+                Some((step, settlement.outcome::<D>(&shared.codecs, replay)?))
+            }
+            Answer::Submitted | Answer::NothingOpen => None,
+            other => return Err(self.refused(other)),
+        };
+        Ok(Finished { settled, scanned: self.scanned })
+    }
+
+    fn refused(&mut self, answer: Answer) -> Error {
+        let error = match answer {
+            Answer::Conflict { recorded } => {
+                let asked = self.purpose.ask().map(|ask| ask.fingerprint.to_string()).unwrap_or_default();
+                Error::new(ErrorKind::Conflict, "this step of the transaction is known with another content")
+                    .expected(format!("content {recorded}"), asked)
+            }
+            Answer::InProgress { open } => {
+                Error::new(ErrorKind::InProgress, format!("step {open} of the transaction is still open"))
+            }
+            Answer::LostHistory { known, head } => {
+                Error::new(ErrorKind::LostHistory, "the aggregate's stream ends before what is known of it")
+                    .expected(format!("version {known} or later"), head)
+            }
+            _ => {
+                let failure = self.failure.take();
+                return failure.unwrap_or_else(|| Error::invalid("the rules could not be run"));
+            }
+        };
+        error.in_stream(&self.side_stream)
+    }
+
+    /// What the side stream says that a step came to.
+    fn replayed(&self, step: &StepName, verdict: Verdict) -> Option<Settlement> {
+        self.side.iter().find_map(|record| settlement(record, step)).filter(|settlement| {
+            matches!(settlement, Settlement::Accepted { .. }) == (verdict == Verdict::Accepted)
+        })
+    }
+
+    /// The address that a submitted step's reply goes to.
+    pub(super) fn requester(&self, step: &StepName) -> Option<String> {
+        self.requested(step).and_then(|record| record.data.requester.clone())
+    }
+}
+
+fn step_of(record: &Record) -> Option<&StepName> {
+    record.data.cause.as_ref().map(|cause| &cause.step)
+}
+
+/// What a record of a side stream settles `step` with, if it does.
+pub(super) fn settlement(record: &Record, step: &StepName) -> Option<Settlement> {
+    if step_of(record) != Some(step) {
+        return None;
+    }
+    match record.data.kind {
+        RecordKind::Accepted { version, at: AcceptedAt::At(position) } => {
+            Some(Settlement::Accepted { version, position })
+        }
+        RecordKind::Accepted { version, at: AcceptedAt::Back(records) } => {
+            let position = record.position.minus(u64::from(records));
+            Some(Settlement::Accepted { version, position })
+        }
+        RecordKind::Rejected => Some(Settlement::Rejected(record.data.clone())),
+        _ => None,
+    }
+}
+
+impl<C> Purpose<C> {
+    pub(super) fn ask(&self) -> Option<&Ask<C>> {
+        match self {
+            Self::Handle(ask) | Self::Submit(ask) => Some(ask),
+            Self::Recover | Self::Overrule { .. } => None,
+        }
+    }
+
+    fn goal(&self) -> Goal {
+        match self {
+            Self::Handle(ask) => Goal::Handle { step: ask.step.clone(), fingerprint: ask.fingerprint },
+            Self::Submit(ask) => Goal::Submit { step: ask.step.clone(), fingerprint: ask.fingerprint },
+            Self::Recover => Goal::Recover,
+            Self::Overrule { step, .. } => Goal::Overrule { step: step.clone() },
+        }
+    }
+}
