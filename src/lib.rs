@@ -11,6 +11,8 @@ pub mod limits;
 pub mod partition;
 pub mod store;
 pub mod stream;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 
 pub use clock::Timestamp;
 pub use decider::{Decider, Events};
