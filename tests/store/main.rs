@@ -2,4 +2,7 @@
 
 mod broken;
 mod contract;
+mod effort;
+mod faults;
+mod hooks;
 mod memory;

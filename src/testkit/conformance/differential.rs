@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use proptest::test_runner::{TestCaseError, TestRunner};
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
 use super::Fixture;
 use super::records::{
@@ -44,11 +44,22 @@ enum Step {
 /// # Panics
 /// When they differ; the smallest such list is shown.
 pub fn does_what_the_store_in_memory_does<F: Fixture>(fresh: impl AsyncFn() -> F) {
-    let mut runner = TestRunner::new(effort::proptest_config(64, SEEDS));
-    let found = runner.run(&prop::collection::vec(step(), 1..12), |steps| {
-        run(async { compare(&fresh().await, steps).await })
-    });
-    found.unwrap_or_else(|error| panic!("{error}"));
+    let difference = compare_many(effort::proptest_config(64, SEEDS), fresh);
+    difference.unwrap_or_else(|difference| panic!("{difference}"));
+}
+
+/// The smallest list found that tells a store from [`MemoryStore`], as text; no seed is kept. For tests
+/// of the suite itself.
+#[must_use]
+pub fn differs<F: Fixture>(fresh: impl AsyncFn() -> F) -> Option<String> {
+    let config = Config { failure_persistence: None, ..Config::with_cases(64) };
+    compare_many(config, fresh).err()
+}
+
+fn compare_many<F: Fixture>(config: Config, fresh: impl AsyncFn() -> F) -> Result<(), String> {
+    let compare = |steps| run(async { compare(&fresh().await, steps).await });
+    let mut runner = TestRunner::new(config);
+    runner.run(&prop::collection::vec(step(), 1..12), compare).map_err(|error| error.to_string())
 }
 
 fn step() -> impl Strategy<Value = Step> {

@@ -87,7 +87,8 @@ fn skip(what: &str, why: &str) {
 
 /// The conformance suite as tests, one for each sentence of the contract of
 /// [`EventStore`](crate::EventStore). Its argument is an async function without arguments that gives a
-/// [`Fixture`](crate::testkit::conformance::Fixture). Use it once in a module.
+/// [`Fixture`](crate::testkit::conformance::Fixture), named without `super::` or `self::`: it is used in
+/// modules below. Use the macro once in a module.
 #[macro_export]
 macro_rules! conformance {
     ($fresh:expr) => {
