@@ -148,7 +148,7 @@ impl BrokenStore {
         self.inner.append(partition, units).await
     }
 
-    fn answer(&self, call: u64, result: UnitResult) -> UnitResult {
+    fn answer(&self, result: UnitResult) -> UnitResult {
         match (self.rule, result) {
             (Rule::ReportsAnotherVersion, Err(AppendFailure::WrongVersion { stream, expected, found })) => {
                 Err(AppendFailure::WrongVersion { stream, expected, found: found.next() })
@@ -156,9 +156,8 @@ impl BrokenStore {
             (Rule::MisplacesUnits, Ok(Committed { recorded_at, .. })) => {
                 Ok(Committed { first: Position::new(1), recorded_at })
             }
-            (Rule::TimeGoesBack, Ok(Committed { first, .. })) => {
-                let micros = i64::try_from(call).expect("small");
-                Ok(Committed { first, recorded_at: Timestamp::from_micros(-micros) })
+            (Rule::TimeGoesBack, Ok(Committed { first, recorded_at })) => {
+                Ok(Committed { first, recorded_at: turned(recorded_at) })
             }
             (_, result) => result,
         }
@@ -177,6 +176,10 @@ impl BrokenStore {
         }
         page
     }
+}
+
+fn turned(time: Timestamp) -> Timestamp {
+    Timestamp::from_micros(-time.as_micros())
 }
 
 fn records(unit: &mut Unit) -> impl Iterator<Item = &mut sidestream::event::NewRecord> {
@@ -207,7 +210,7 @@ impl EventStore for BrokenStore {
             }
             _ => self.inner.append(partition, units).await,
         };
-        results.into_iter().map(|result| self.answer(call, result)).collect()
+        results.into_iter().map(|result| self.answer(result)).collect()
     }
 
     async fn read_streams(&self, mut reads: Vec<StreamRead>) -> Vec<Result<StreamPage>> {
@@ -235,6 +238,9 @@ impl EventStore for BrokenStore {
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
         if self.rule == Rule::HidesTheLastRecordForAWhile && call.is_multiple_of(3) {
             page.records.pop();
+        }
+        if self.rule == Rule::TimeGoesBack {
+            page.records.iter_mut().for_each(|record| record.recorded_at = turned(record.recorded_at));
         }
         Ok(page)
     }

@@ -160,40 +160,37 @@ async fn follow(subject: &Subject, writing: &AtomicUsize) -> Vec<Record> {
 /// When the store breaks it.
 pub async fn shows_no_unit_that_is_not_durable(fixture: &dyn Fixture) {
     let subject = Subject::open(fixture).await;
-    let (reader, writer) = (subject.clone(), subject.clone());
     let stream = account(1);
     let writing = Arc::new(AtomicUsize::new(1));
-    let (read_flag, write_flag) = (Arc::clone(&writing), writing);
-    let (read_stream, write_stream) = (stream.clone(), stream.clone());
-    let read = async move {
-        let mut seen = Vec::new();
-        loop {
-            let last_round = read_flag.load(Ordering::SeqCst) == 0;
-            let found = reader.stream(&read_stream).await;
-            assert!(found.len() >= seen.len(), "what was seen is gone");
-            assert_eq!(found.len() % 3, 0, "a unit is seen whole");
-            seen = found;
-            if last_round {
-                return seen;
+    let task = |is_reader: bool| {
+        let (subject, stream, writing) = (subject.clone(), stream.clone(), Arc::clone(&writing));
+        async move {
+            if is_reader {
+                return watch(&subject, &stream, &writing).await;
             }
+            let _done = Done(&writing);
+            for round in 0..u64::try_from(ROUNDS).expect("small") {
+                subject.commit(unit(&stream, v(round * 3), events("a", 3))).await;
+            }
+            Vec::new()
         }
     };
-    let write = async move {
-        let _done = Done(&write_flag);
-        for round in 0..u64::try_from(ROUNDS).expect("small") {
-            writer.commit(unit(&write_stream, v(round * 3), events("a", 3))).await;
-        }
-        Vec::new()
-    };
-    let both: [futures_box::Boxed; 2] = [Box::pin(read), Box::pin(write)];
-    let seen = parallel(both).await.remove(0);
+    let seen = parallel([true, false].map(task)).await.remove(0);
     let subject = subject.reopen(fixture).await;
     assert_eq!(subject.stream(&stream).await, seen, "after opening again");
 }
 
-mod futures_box {
-    use super::Record;
-    use std::pin::Pin;
-
-    pub(super) type Boxed = Pin<Box<dyn Future<Output = Vec<Record>> + Send>>;
+/// Reads a stream again and again while it is written to, and returns what was seen last.
+async fn watch(subject: &Subject, stream: &StreamName, writing: &AtomicUsize) -> Vec<Record> {
+    let mut seen = Vec::new();
+    loop {
+        let last_round = writing.load(Ordering::SeqCst) == 0;
+        let found = subject.stream(stream).await;
+        assert!(found.starts_with(&seen), "what was seen is gone");
+        assert_eq!(found.len() % 3, 0, "a unit is seen whole");
+        seen = found;
+        if last_round {
+            return seen;
+        }
+    }
 }
