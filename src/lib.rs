@@ -15,6 +15,8 @@ pub mod side_stream;
 pub mod snapshot;
 pub mod store;
 pub mod stream;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 
 pub use clock::Timestamp;
 pub use command::{CommandHandler, Outcome, Receipt};

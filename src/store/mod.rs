@@ -205,7 +205,8 @@ pub struct OpenStepsRead {
     pub partition: PartitionId,
     /// The category of the side streams, as [`Category::side`](crate::Category::side) gives it.
     pub category: String,
-    /// Only steps whose last record is at least so old, by the store's clock.
+    /// Only steps whose last record is at least so old, by the store's clock. Zero asks for every step: a
+    /// clock that was set back must hide none from whoever is about to remove records.
     pub older_than: Duration,
     /// Continue after this step of the page before.
     pub after: Option<(Timestamp, StreamName)>,
@@ -244,6 +245,7 @@ pub trait EventStore: fmt::Debug + Send + Sync + 'static {
     /// - refuse a unit that breaks a bound of [`limits`](crate::limits), names a stream twice, a stream of another
     ///   partition, or, where it is atomic per stream only, more than one stream, with
     ///   [`Invalid`](crate::ErrorKind::Invalid), as one that failed;
+    /// - refuse every unit of a list with more units than [`limits`](crate::limits) allow;
     /// - store each record's checksum and every field as given.
     async fn append(&self, partition: PartitionId, units: Vec<Unit>) -> Vec<UnitResult>;
 
@@ -283,9 +285,11 @@ pub trait EventStore: fmt::Debug + Send + Sync + 'static {
     /// An implementation must
     /// - list a step from the commit of its `Requested` to the commit that settles it, and not when
     ///   one unit does both;
+    /// - list every open step where `older_than` is zero, whatever the clock says by now;
     /// - carry the numbers of its `Requested` and of its latest `Resumed`;
     /// - return pages in a fixed order that `after` continues, without scanning settled steps.
     async fn open_steps(&self, read: OpenStepsRead) -> Result<Vec<OpenStep>>;
+
     /// Removes the records of a stream at and before `through`, for good, and returns the new floor. Whoever calls it makes sure first that no open
     /// step needs them and that a snapshot stands for them: see [`compact`](crate::CommandHandler::compact).
     ///

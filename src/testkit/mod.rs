@@ -1,0 +1,18 @@
+//! What tests need: the stores' conformance suite, a store with scripted faults, the effort of a run.
+//!
+//! It is public, so that authors of stores and of deciders test with what this crate tests itself with.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a check that fails panics by design; this code runs in tests only"
+)]
+
+pub mod conformance;
+pub mod effort;
+pub mod faults;
+mod runtime;
+
+pub use runtime::{parallel, run};
