@@ -1,1 +1,44 @@
-//! SQLite.
+//! The embedded store: one SQLite file, one writing process.
+//!
+//! A single thread writes. It commits all that waits in one transaction, which is synced before anybody is
+//! answered; a few read-only connections read beside it. What happens when the disk fails, and why, is
+//! told at the places where it is done: [`writer`] (a failed commit), [`wal`] (a damaged log) and
+//! `recovery` (a start after an unclean stop).
+//!
+//! Never open the live file with another SQLite: most distributions' are older than the fix of the
+//! WAL-reset bug, and closing the file in this process by other means ends its locks.
+
+mod batch;
+mod checkpoint;
+mod failure;
+mod fatal;
+mod files;
+mod integrity;
+mod key;
+mod lock;
+mod migrations;
+mod names;
+mod open;
+mod options;
+mod place;
+mod pool;
+mod reader;
+mod recovery;
+mod row;
+mod settings;
+mod simulated;
+mod status;
+mod steps;
+mod store;
+mod truncation;
+mod upkeep;
+pub mod wal;
+mod worker;
+pub mod writer;
+
+pub use checkpoint::WalLimits;
+pub use fatal::{Abort, FatalHandler};
+pub use options::Options;
+pub use status::{Integrity, Status};
+pub use store::SqliteStore;
+pub use writer::Writer;

@@ -1,0 +1,241 @@
+//! Opening a store, in an order in which nothing is changed before everything is checked.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::{Connection, OpenFlags, params};
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::partition::PartitionCount;
+use crate::store::sqlite::lock::WriterLock;
+use crate::store::sqlite::options::Options;
+use crate::store::sqlite::pool::Pool;
+use crate::store::sqlite::reader::Reader;
+use crate::store::sqlite::recovery::{self, LastStop};
+use crate::store::sqlite::status::Shared;
+use crate::store::sqlite::store::{Core, QUEUE_KIB, QUEUE_LISTS, SqliteStore};
+use crate::store::sqlite::upkeep::Upkeep;
+use crate::store::sqlite::worker::Worker;
+use crate::store::sqlite::writer::{self, Writer};
+use crate::store::sqlite::{failure, files, integrity, lock, migrations, settings};
+use crate::store::{Atomicity, StoreProperties};
+use uuid::Uuid;
+
+/// Opens a store for writing.
+pub(super) fn store(options: Options) -> Result<SqliteStore> {
+    settings::check_library()?;
+    let path = options.path.clone();
+    files::make_directory(&path)?;
+    files::refuse_network(&path)?;
+    let lock = WriterLock::take(&path)?;
+    let last_stop = prepare(&options)?;
+    let (connection, properties) = open_writer(&options, None)?;
+    writer::open_epoch(&connection)?;
+    let readers = open_readers(&options, properties.partitions)?;
+    let status = Shared::default();
+    let found = settings::read_all(&connection)?;
+    status.change(|status| status.settings = found);
+    let check = (last_stop == LastStop::Unclean)
+        .then(|| integrity::check_in_background(&path, status.clone()))
+        .transpose()?;
+    let writer = Writer::new(connection, properties, Arc::clone(&options.clock));
+    let core = Core { properties, clock: Arc::clone(&options.clock), pool: Pool::new(readers), status };
+    start(core, &options, writer, lock, check)
+}
+
+/// Opens a store that another process may be writing to.
+pub(super) fn read_only(options: &Options) -> Result<SqliteStore> {
+    settings::check_library()?;
+    if files::size(&options.path)? == 0 {
+        return Err(Error::invalid(format!("there is no store at {}", options.path.display()))
+            .advice("check the path; opening for reading makes no store"));
+    }
+    files::refuse_network(&options.path)?;
+    refuse_unrecovered(&options.path)?;
+    probe(&options.path)?;
+    let connection = open_reader(&options.path)?;
+    migrations::check(&connection)?;
+    let properties = check_properties(&connection, options)?;
+    drop(connection);
+    let readers = open_readers(options, properties.partitions)?;
+    let pool = Pool::new(readers);
+    let clock = Arc::clone(&options.clock);
+    Ok(SqliteStore::reading(Core { properties, clock, pool, status: Shared::default() }))
+}
+
+fn start(
+    core: Core,
+    options: &Options,
+    writer: Writer,
+    lock: WriterLock,
+    check: Option<integrity::Check>,
+) -> Result<SqliteStore> {
+    let (sender, requests) = mpsc::channel(QUEUE_LISTS);
+    let status = core.status.clone();
+    let upkeep = Upkeep::new(options.wal, status.clone());
+    let fatal = Arc::clone(&options.fatal);
+    let worker = Worker { writer, upkeep, requests, status, fatal, lock: Some(lock) };
+    let thread = std::thread::Builder::new()
+        .name("sidestream-writer".to_owned())
+        .spawn(move || worker.run())
+        .map_err(|source| failure::io("start the writer of", &options.path, source))?;
+    Ok(SqliteStore::writing(core, sender, Arc::new(Semaphore::new(QUEUE_KIB)), thread, check))
+}
+
+/// Sees to it that there is a store, and that what its WAL holds is on disk. Changes nothing unless all of
+/// it can be read.
+fn prepare(options: &Options) -> Result<LastStop> {
+    let path = &options.path;
+    let found = recovery::inspect(path)?;
+    if files::size(path)? == 0 {
+        create(options)?;
+        return Ok(LastStop::Clean);
+    }
+    probe(path)?;
+    let Some(scan) = found else { return Ok(LastStop::Clean) };
+    recovery::rewrite(path, scan)?;
+    Ok(LastStop::Unclean)
+}
+
+/// Reads the header of the database's file, and nothing else, through SQLite: opening the file by other means
+/// would end the locks that this process may have on it.
+fn probe(path: &Path) -> Result<()> {
+    let text = path.to_str().ok_or_else(|| Error::invalid("the store's path is no UTF-8"))?;
+    let escaped = text.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)
+        .map_err(|source| failure::of("opening the database", source))?;
+    migrations::check_application(&connection)
+}
+
+/// Makes a store under another name and moves it into place: there is never half a store at its path.
+fn create(options: &Options) -> Result<()> {
+    let path = &options.path;
+    let new = files::beside(path, ".new");
+    for leftover in ["", "-wal", "-shm", "-journal"] {
+        remove_if_there(&files::beside(&new, leftover))?;
+    }
+    drop(files::open_private(&new).map_err(|source| failure::io("make", &new, source))?);
+    let connection = Connection::open_with_flags(&new, settings::writer_flags())
+        .map_err(|source| failure::of("making the database", source))?;
+    fill(&connection, options)?;
+    connection.close().map_err(|(_, source)| failure::of("closing the new database", source))?;
+    std::fs::File::open(&new)
+        .and_then(|file| file.sync_all())
+        .and_then(|()| std::fs::rename(&new, path))
+        .map_err(|source| failure::io("move into place", path, source))?;
+    files::sync_directory(path)
+}
+
+fn remove_if_there(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(failure::io("remove the remains of", path, source))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Makes the schema and the first rows, in one transaction.
+pub(super) fn fill(connection: &Connection, options: &Options) -> Result<()> {
+    let partitions = options.partitions.unwrap_or_default();
+    let fail = |source| failure::of("making the store", source);
+    let work = || -> Result<()> {
+        connection.execute_batch("BEGIN IMMEDIATE").map_err(fail)?;
+        migrations::apply(connection, options.clock.now())?;
+        insert_properties(connection, &*options.clock, partitions).map_err(fail)?;
+        connection.execute_batch("COMMIT").map_err(fail)
+    };
+    work()
+}
+
+fn insert_properties(
+    connection: &Connection,
+    clock: &dyn Clock,
+    partitions: PartitionCount,
+) -> rusqlite::Result<()> {
+    let id = clock.new_id();
+    connection.execute("INSERT INTO meta VALUES (1, ?1, ?2, 0)", params![id.as_bytes(), partitions.get()])?;
+    let mut insert = connection.prepare("INSERT INTO partitions VALUES (?1, 0, ?2)")?;
+    for partition in partitions.all() {
+        insert.execute(params![partition.get(), i64::MIN])?;
+    }
+    Ok(())
+}
+
+/// Opens the writer's connection: checked before anything is written.
+pub(super) fn open_writer(options: &Options, vfs: Option<&str>) -> Result<(Connection, StoreProperties)> {
+    let opened = match vfs {
+        Some(vfs) => Connection::open_with_flags_and_vfs(&options.path, settings::writer_flags(), vfs),
+        None => Connection::open_with_flags(&options.path, settings::writer_flags()),
+    };
+    let connection = opened.map_err(|source| failure::of("opening the database", source))?;
+    settings::keep_wal_on_close(&connection, true)?;
+    let lacking = migrations::check(&connection)?;
+    let properties = check_properties(&connection, options)?;
+    settings::writer(&connection)?;
+    if let Some(pages) = options.most_pages {
+        limit_pages(&connection, pages)?;
+    }
+    if lacking > 0 {
+        migrate(&connection, &*options.clock)?;
+    }
+    Ok((connection, properties))
+}
+
+fn migrate(connection: &Connection, clock: &dyn Clock) -> Result<()> {
+    let fail = |source| failure::of("bringing the schema up to date", source);
+    connection.execute_batch("BEGIN IMMEDIATE").map_err(fail)?;
+    migrations::apply(connection, clock.now())?;
+    connection.execute_batch("COMMIT").map_err(fail)
+}
+
+fn limit_pages(connection: &Connection, pages: u32) -> Result<()> {
+    connection
+        .query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| row.get::<_, i64>(0))
+        .map(drop)
+        .map_err(|source| failure::of("setting max_page_count", source))
+}
+
+fn check_properties(connection: &Connection, options: &Options) -> Result<StoreProperties> {
+    let (id, count): ([u8; 16], u16) = connection
+        .query_row("SELECT store_id, partitions FROM meta", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .map_err(|source| failure::of("reading what the store is", source))?;
+    let partitions = PartitionCount::new(count)
+        .map_err(|source| Error::corrupt("the store's number of partitions").caused_by(source))?;
+    if let Some(wanted) = options.partitions.filter(|wanted| *wanted != partitions) {
+        return Err(Error::invalid("the store has another number of partitions")
+            .expected(wanted, partitions)
+            .advice("a store keeps the number it was made with: leave the option out, or copy the events into a new store"));
+    }
+    Ok(StoreProperties { id: Uuid::from_bytes(id), partitions, atomicity: Atomicity::Batch })
+}
+
+/// Opens a connection that reads.
+pub(super) fn open_reader(path: &Path) -> Result<Connection> {
+    let connection = Connection::open_with_flags(path, settings::reader_flags())
+        .map_err(|source| failure::of("opening the database for reading", source))?;
+    settings::reader(&connection)?;
+    Ok(connection)
+}
+
+fn open_readers(options: &Options, partitions: PartitionCount) -> Result<Vec<Reader>> {
+    let open = |_| open_reader(&options.path).map(|connection| Reader::new(connection, partitions));
+    (0..options.readers).map(open).collect()
+}
+
+/// After a crash the WAL may show commits that are not on disk. Only a writer's start makes sure of them.
+fn refuse_unrecovered(path: &Path) -> Result<()> {
+    if files::size(&files::beside(path, "-wal"))? == 0 || lock::is_taken(path)? {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Unavailable,
+        format!("the last writer of {} stopped uncleanly", path.display()),
+    )
+    .expected("a running writer, or an empty write-ahead log", "neither")
+    .advice("start the service that writes to the store, then read again"))
+}

@@ -1,0 +1,98 @@
+//! What a store is opened with.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::clock::{Clock, SystemClock};
+use crate::error::Result;
+use crate::partition::PartitionCount;
+use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::checkpoint::WalLimits;
+use crate::store::sqlite::fatal::{Abort, FatalHandler};
+use crate::store::sqlite::writer::Writer;
+use crate::store::sqlite::{open, simulated};
+
+/// How a [`SqliteStore`] is opened. Durability is no option: every commit is synced.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Options {
+    pub(super) path: PathBuf,
+    pub(super) partitions: Option<PartitionCount>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) readers: usize,
+    pub(super) fatal: Arc<dyn FatalHandler>,
+    pub(super) wal: WalLimits,
+    pub(super) most_pages: Option<u32>,
+}
+
+impl Options {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            partitions: None,
+            clock: Arc::new(SystemClock),
+            readers: 2,
+            fatal: Arc::new(Abort),
+            wal: WalLimits::default(),
+            most_pages: None,
+        }
+    }
+
+    /// How many partitions a new store gets, 16 if nothing is said. An existing store must have as many.
+    pub fn partitions(mut self, count: PartitionCount) -> Self {
+        self.partitions = Some(count);
+        self
+    }
+
+    /// Where times and the store's id come from.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// How many reads run at the same time, 1 to 64; 2 if nothing is said.
+    pub fn readers(mut self, count: usize) -> Self {
+        self.readers = count.clamp(1, 64);
+        self
+    }
+
+    /// Who is called when the store has to stop for good. The default logs and aborts the process.
+    pub fn fatal(mut self, handler: Arc<dyn FatalHandler>) -> Self {
+        self.fatal = handler;
+        self
+    }
+
+    /// How large the write-ahead log may grow.
+    pub fn wal_limits(mut self, limits: WalLimits) -> Self {
+        self.wal = limits;
+        self
+    }
+
+    /// Most pages of 4 KiB that the database may have: appends beyond are refused as on a full disk.
+    pub fn most_pages(mut self, pages: u32) -> Self {
+        self.most_pages = Some(pages);
+        self
+    }
+
+    /// Opens the store, and makes it where there is none.
+    ///
+    /// # Errors
+    /// - [`Fenced`](crate::ErrorKind::Fenced) when the store has a writer already;
+    /// - [`Invalid`](crate::ErrorKind::Invalid) when the file is no store, has a schema that this program does not
+    ///   know or another number of partitions, or lies on a network file system;
+    /// - [`Corrupt`](crate::ErrorKind::Corrupt) when commits that were acknowledged cannot be read.
+    ///
+    /// None of these changes the file.
+    pub fn open(self) -> Result<SqliteStore> {
+        open::store(self)
+    }
+
+    /// The writer alone, without files and threads of its own, on a disk that SQLite knows as `vfs`: for
+    /// simulations, which drive it inline. Lock, recovery and the network check are the caller's.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn simulated_writer(&self, vfs: &str) -> Result<Writer> {
+        simulated::writer(self, vfs)
+    }
+}

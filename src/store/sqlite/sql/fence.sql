@@ -1,0 +1,1 @@
+UPDATE meta SET writer_epoch = writer_epoch + 1 WHERE one = 1

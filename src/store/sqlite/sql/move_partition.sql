@@ -1,0 +1,1 @@
+UPDATE partitions SET head = ?2, time = ?3 WHERE partition = ?1

@@ -1,0 +1,3 @@
+SELECT stream, transaction_id, step, fingerprint, aggregate_version, scanned_to, resumed, requested_at, touched_at
+FROM open_steps
+WHERE stream = ?1

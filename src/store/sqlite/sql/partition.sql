@@ -1,0 +1,1 @@
+SELECT head, time FROM partitions WHERE partition = ?1

@@ -1,0 +1,259 @@
+//! The store as its users hold it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::EventType;
+use crate::limits;
+use crate::partition::PartitionId;
+use crate::store::admission::too_long;
+use crate::store::sqlite::integrity::Check;
+use crate::store::sqlite::open;
+use crate::store::sqlite::options::Options;
+use crate::store::sqlite::pool::Pool;
+use crate::store::sqlite::status::{Shared, Status};
+use crate::store::sqlite::worker::{Append, Request, Truncate};
+use crate::store::{
+    AppendFailure, EventStore, LogPage, OpenStep, OpenStepsRead, StoreProperties, StreamPage, StreamRead,
+    Unit, UnitResult,
+};
+use crate::stream::{Position, StreamName, Version};
+
+/// Most lists that wait for the writer. Further callers wait for room.
+pub(super) const QUEUE_LISTS: usize = 1_024;
+/// Most payload that waits for the writer, in KiB. Further callers wait for room.
+pub(super) const QUEUE_KIB: usize = 64 << 10;
+
+/// What reading needs, and every handle has.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) properties: StoreProperties,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) pool: Pool,
+    pub(super) status: Shared,
+}
+
+/// A store in one SQLite file, written to by one process. Clones share it.
+///
+/// Dropping the last clone commits what waits and closes the files; it blocks for as long as that takes. In
+/// async code [`close`](Self::close) is kinder.
+#[derive(Clone)]
+pub struct SqliteStore {
+    core: Arc<Core>,
+    /// None where the store was opened for reading only.
+    writer: Option<Arc<Door>>,
+}
+
+/// The way to the writer's thread.
+struct Door {
+    /// None once the door is being closed.
+    sender: Mutex<Option<mpsc::Sender<Request>>>,
+    room: Arc<Semaphore>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    check: Mutex<Option<Check>>,
+    pool: Pool,
+}
+
+impl SqliteStore {
+    /// Opens the store at `path`, and makes it where there is none.
+    ///
+    /// # Errors
+    /// As [`Options::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::builder(path).open()
+    }
+
+    /// Options to open the store at `path` with.
+    pub fn builder(path: impl AsRef<Path>) -> Options {
+        Options::new(path.as_ref().to_owned())
+    }
+
+    /// Opens the store at `path` for reading, beside the process that writes to it.
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) when there is no store; [`Unavailable`](ErrorKind::Unavailable) after an
+    /// unclean stop that no writer has recovered from yet.
+    pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self> {
+        open::read_only(&Options::new(PathBuf::from(path.as_ref())))
+    }
+
+    pub(super) fn reading(core: Core) -> Self {
+        Self { core: Arc::new(core), writer: None }
+    }
+
+    pub(super) fn writing(
+        core: Core,
+        sender: mpsc::Sender<Request>,
+        room: Arc<Semaphore>,
+        thread: JoinHandle<()>,
+        check: Option<Check>,
+    ) -> Self {
+        let door = Door {
+            sender: Mutex::new(Some(sender)),
+            room,
+            thread: Mutex::new(Some(thread)),
+            check: Mutex::new(check),
+            pool: core.pool.clone(),
+        };
+        Self { core: Arc::new(core), writer: Some(Arc::new(door)) }
+    }
+
+    /// How the store is doing.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.core.status.get()
+    }
+
+    /// Commits what waits, closes the files and gives up the lock. Later calls, of clones too, fail with
+    /// [`Unavailable`](ErrorKind::Unavailable).
+    ///
+    /// # Errors
+    /// [`Unknown`](ErrorKind::Unknown) when the writer died over it: the next start finds out what was committed.
+    pub async fn close(&self) -> Result<()> {
+        self.core.pool.close();
+        let Some(door) = &self.writer else { return Ok(()) };
+        drop(lock(&door.check).take());
+        let Some(sender) = lock(&door.sender).take() else { return Ok(()) };
+        let (done, closed) = oneshot::channel();
+        if sender.send(Request::Close(done)).await.is_err() {
+            return Err(died(&self.core.status));
+        }
+        closed.await.map_err(|_| died(&self.core.status))
+    }
+
+    async fn request(&self, request: Request) -> Result<()> {
+        let Some(door) = &self.writer else { return Err(read_only()) };
+        let sender = lock(&door.sender).clone().ok_or_else(closed)?;
+        sender.send(request).await.map_err(|_| self.core.status.get().stopped.unwrap_or_else(closed))
+    }
+
+    /// Waits for room for `bytes` of payload. A list larger than all room waits for all of it.
+    async fn room(&self, bytes: usize) -> Result<Option<tokio::sync::OwnedSemaphorePermit>> {
+        let Some(door) = &self.writer else { return Err(read_only()) };
+        let kib = u32::try_from(bytes.div_ceil(1_024).clamp(1, QUEUE_KIB)).unwrap_or(1);
+        Arc::clone(&door.room).acquire_many_owned(kib).await.map(Some).map_err(|_| closed())
+    }
+
+    async fn enqueue(
+        &self,
+        partition: PartitionId,
+        units: Vec<Unit>,
+    ) -> Result<Vec<UnitResult>, AppendFailure> {
+        let bytes = payload_bytes(&units);
+        let _room = self.room(bytes).await.map_err(AppendFailure::Refused)?;
+        let (reply, results) = oneshot::channel();
+        let append = Append { list: (partition, units), bytes, reply };
+        self.request(Request::Append(append)).await.map_err(AppendFailure::Refused)?;
+        results.await.map_err(|_| AppendFailure::Unknown(died(&self.core.status)))
+    }
+}
+
+#[async_trait]
+impl EventStore for SqliteStore {
+    fn properties(&self) -> StoreProperties {
+        self.core.properties
+    }
+
+    async fn append(&self, partition: PartitionId, units: Vec<Unit>) -> Vec<UnitResult> {
+        let count = units.len();
+        let all = |failure: &AppendFailure| (0..count).map(|_| Err(failure.clone())).collect();
+        if let Some(failure) = too_long(count) {
+            return all(&failure);
+        }
+        if count == 0 {
+            return Vec::new();
+        }
+        self.enqueue(partition, units).await.unwrap_or_else(|failure| all(&failure))
+    }
+
+    async fn read_streams(&self, reads: Vec<StreamRead>) -> Vec<Result<StreamPage>> {
+        let count = reads.len();
+        let all = |error: &Error| (0..count).map(|_| Err(error.clone())).collect();
+        if count > limits::BULK_READS {
+            return all(&Error::invalid("too many streams in one read")
+                .expected(format!("at most {}", limits::BULK_READS), count));
+        }
+        self.core.pool.run(move |reader| reader.streams(&reads)).await.unwrap_or_else(|error| all(&error))
+    }
+
+    async fn read_log(&self, partition: PartitionId, after: Position, limit: usize) -> Result<LogPage> {
+        self.core.pool.run(move |reader| reader.log(partition, after, limit)).await?
+    }
+
+    async fn read_types(
+        &self,
+        partition: PartitionId,
+        types: &[EventType],
+        after: Position,
+        limit: usize,
+    ) -> Result<LogPage> {
+        let types = types.to_vec();
+        self.core.pool.run(move |reader| reader.types(partition, &types, after, limit)).await?
+    }
+
+    async fn open_steps(&self, read: OpenStepsRead) -> Result<Vec<OpenStep>> {
+        let until = self.core.clock.now().before(read.older_than);
+        self.core.pool.run(move |reader| reader.open_steps(&read, until)).await?
+    }
+
+    async fn truncate(&self, stream: &StreamName, through: Version) -> Result<Version> {
+        let (reply, floor) = oneshot::channel();
+        let stream = stream.clone();
+        self.request(Request::Truncate(Truncate { stream, through, reply })).await?;
+        floor.await.map_err(|_| died(&self.core.status))?
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.pool.close();
+        drop(lock(&self.check).take());
+        drop(lock(&self.sender).take());
+        let thread = lock(&self.thread).take();
+        // A fatal handler may hold the last handle: the thread cannot wait for itself.
+        if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
+            thread.join().ok();
+        }
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let writes = self.writer.is_some();
+        f.debug_struct("SqliteStore")
+            .field("properties", &self.core.properties)
+            .field("writes", &writes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Nothing panics with one of these locks held.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn payload_bytes(units: &[Unit]) -> usize {
+    let records = units.iter().flat_map(|unit| &unit.appends).flat_map(|append| &append.records);
+    records.fold(0, |sum: usize, record| sum.saturating_add(record.payload.len()))
+}
+
+fn read_only() -> Error {
+    Error::invalid("the store was opened for reading only")
+        .advice("write through the process that owns the store")
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Unavailable, "sqlite: the store was closed").advice("open the store again")
+}
+
+fn died(status: &Shared) -> Error {
+    let error = Error::new(ErrorKind::Unknown, "sqlite: the writer stopped before it answered");
+    status.get().stopped.map_or(error.clone(), |why| error.caused_by(why))
+}

@@ -1,0 +1,206 @@
+//! The writer's thread: takes all that waits, commits it, answers, and then looks after the WAL.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::sqlite::fatal::FatalHandler;
+use crate::store::sqlite::lock::WriterLock;
+use crate::store::sqlite::status::Shared;
+use crate::store::sqlite::upkeep::Upkeep;
+use crate::store::sqlite::writer::{List, Writer};
+use crate::store::{AppendFailure, UnitResult};
+use crate::stream::{StreamName, Version};
+
+/// Most records of one commit. A list that is larger by itself is a commit of its own.
+const BATCH_RECORDS: usize = 16_384;
+/// Most bytes of payload of one commit: well below what one transaction should put into the WAL.
+const BATCH_BYTES: usize = 8 << 20;
+
+/// What the thread is asked for.
+#[derive(Debug)]
+pub(super) enum Request {
+    Append(Append),
+    Truncate(Truncate),
+    Close(oneshot::Sender<()>),
+}
+
+/// A list that waits for its commit.
+#[derive(Debug)]
+pub(super) struct Append {
+    pub(super) list: List,
+    pub(super) bytes: usize,
+    pub(super) reply: oneshot::Sender<Vec<UnitResult>>,
+}
+
+/// A truncation that waits for its next slice.
+#[derive(Debug)]
+pub(super) struct Truncate {
+    pub(super) stream: StreamName,
+    pub(super) through: Version,
+    pub(super) reply: oneshot::Sender<Result<Version>>,
+}
+
+/// All that the thread owns. Fields are dropped in order: the lock goes last.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) writer: Writer,
+    pub(super) upkeep: Upkeep,
+    pub(super) requests: mpsc::Receiver<Request>,
+    pub(super) status: Shared,
+    pub(super) fatal: Arc<dyn FatalHandler>,
+    pub(super) lock: Option<WriterLock>,
+}
+
+/// What is to be done next.
+#[derive(Debug, Default)]
+struct Round {
+    appends: Vec<Append>,
+    truncations: Vec<Truncate>,
+    closing: Option<oneshot::Sender<()>>,
+    /// Every store's handle is gone.
+    abandoned: bool,
+    records: usize,
+    bytes: usize,
+}
+
+impl Worker {
+    /// Runs until the store is closed, dropped, or stops for good.
+    pub(super) fn run(mut self) {
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.serve()));
+        let error = match outcome {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error,
+            Err(_) => Error::new(ErrorKind::Unknown, "sqlite: the writer died").advice(
+                "end this process; report this with its log; the next start finds out what was committed",
+            ),
+        };
+        self.status.change(|status| status.stopped = Some(error.clone()));
+        // Whoever still waits hears that the outcome is unknown, before the process may end.
+        self.requests.close();
+        while self.requests.try_recv().is_ok() {}
+        self.fatal.fatal(&error);
+    }
+
+    fn serve(&mut self) -> Result<()> {
+        let mut truncations = Vec::new();
+        loop {
+            let mut round = self.gather(std::mem::take(&mut truncations));
+            self.commit(std::mem::take(&mut round.appends));
+            truncations = self.truncate(std::mem::take(&mut round.truncations));
+            self.upkeep.run(&mut self.writer);
+            if let Some(error) = self.writer.stopped() {
+                return Err(error.clone());
+            }
+            if let Some(done) = round.closing {
+                self.drain();
+                self.finish();
+                self.lock = None;
+                done.send(()).ok();
+                return Ok(());
+            }
+            if round.abandoned && truncations.is_empty() {
+                self.finish();
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits for something to do, then takes what waits besides, up to the bounds of one commit.
+    fn gather(&mut self, truncations: Vec<Truncate>) -> Round {
+        let mut round = Round { truncations, ..Round::default() };
+        if round.truncations.is_empty() {
+            match self.requests.blocking_recv() {
+                Some(request) => round.take(request),
+                None => round.abandoned = true,
+            }
+        }
+        while round.has_room() {
+            match self.requests.try_recv() {
+                Ok(request) => round.take(request),
+                Err(mpsc::error::TryRecvError::Empty) => break,
+                Err(mpsc::error::TryRecvError::Disconnected) => {
+                    round.abandoned = true;
+                    break;
+                }
+            }
+        }
+        round
+    }
+
+    fn commit(&mut self, appends: Vec<Append>) {
+        if appends.is_empty() {
+            return;
+        }
+        let (lists, replies): (Vec<List>, Vec<_>) =
+            appends.into_iter().map(|append| (append.list, append.reply)).unzip();
+        let results = match self.upkeep.refusal(&mut self.writer) {
+            Some(error) => refuse(&lists, &error),
+            None => self.writer.commit(&lists),
+        };
+        self.status.change(|status| status.commits = status.commits.saturating_add(1));
+        // A caller that went away does not need its answer.
+        replies.into_iter().zip(results).for_each(|(reply, results)| drop(reply.send(results)));
+    }
+
+    /// One slice of each truncation, so that commands do not wait for all of them; returns the unfinished.
+    fn truncate(&mut self, truncations: Vec<Truncate>) -> Vec<Truncate> {
+        let mut unfinished = Vec::new();
+        for truncate in truncations {
+            match self.writer.truncate(&truncate.stream, truncate.through) {
+                Ok(floor) if floor < truncate.through && !truncate.reply.is_closed() => {
+                    unfinished.push(truncate)
+                }
+                result => drop(truncate.reply.send(result)),
+            }
+        }
+        unfinished
+    }
+
+    /// Commits what came before the door was closed.
+    fn drain(&mut self) {
+        self.requests.close();
+        while let Ok(request) = self.requests.try_recv() {
+            match request {
+                Request::Append(append) => self.commit(vec![append]),
+                Request::Truncate(truncate) => drop(self.truncate(vec![truncate])),
+                Request::Close(done) => drop(done.send(())),
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        if self.writer.stopped().is_some() {
+            return;
+        }
+        if let Err(error) = self.upkeep.finish(&self.writer) {
+            tracing::warn!(%error, "sqlite: the last checkpoint failed; the next start reads the write-ahead log again");
+        }
+    }
+}
+
+impl Round {
+    fn take(&mut self, request: Request) {
+        match request {
+            Request::Append(append) => {
+                let units = &append.list.1;
+                self.records = units.iter().fold(self.records, |sum, unit| sum.saturating_add(unit.len()));
+                self.bytes = self.bytes.saturating_add(append.bytes);
+                self.appends.push(append);
+            }
+            Request::Truncate(truncate) => self.truncations.push(truncate),
+            Request::Close(done) => self.closing = Some(done),
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.closing.is_none() && self.records < BATCH_RECORDS && self.bytes < BATCH_BYTES
+    }
+}
+
+fn refuse(lists: &[List], error: &Error) -> Vec<Vec<UnitResult>> {
+    let failure = AppendFailure::Refused(error.clone());
+    lists.iter().map(|(_, units)| units.iter().map(|_| Err(failure.clone())).collect()).collect()
+}

@@ -1,0 +1,207 @@
+//! The writer: a plain state machine that owns the one connection that writes.
+//!
+//! A thread drives it in a service; a simulation drives it inline. All that waits is committed by one
+//! transaction, and each unit hears its own result.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::partition::PartitionId;
+use crate::store::admission::{Admission, too_long};
+use crate::store::sqlite::batch::{Batch, Halt};
+use crate::store::sqlite::names::Dictionary;
+use crate::store::sqlite::truncation;
+use crate::store::sqlite::{failure, reader};
+use crate::store::{AppendFailure, StoreProperties, Unit, UnitResult};
+use crate::stream::{StreamName, Version};
+
+const FENCE: &str = include_str!("sql/fence.sql");
+
+/// Most units of one commit whose own pages or content keep them from being written. Their neighbours
+/// are committed without them; with more, the whole commit is refused.
+const POISONED_UNITS: usize = 16;
+
+/// Units of one partition.
+pub type List = (PartitionId, Vec<Unit>);
+
+/// The writer of a store. It commits lists of units, and settles what a failed commit leaves in doubt.
+#[derive(Debug)]
+pub struct Writer {
+    connection: Connection,
+    properties: StoreProperties,
+    clock: Arc<dyn Clock>,
+    names: Dictionary,
+    stopped: Option<Error>,
+    /// A fenced commit left frames behind in the WAL, which should start over before the next failure.
+    pub(super) wal_restart_due: bool,
+}
+
+impl Writer {
+    pub(super) fn new(connection: Connection, properties: StoreProperties, clock: Arc<dyn Clock>) -> Self {
+        let names = Dictionary::default();
+        Self { connection, properties, clock, names, stopped: None, wal_restart_due: false }
+    }
+
+    /// What the store is.
+    #[must_use]
+    pub fn properties(&self) -> StoreProperties {
+        self.properties
+    }
+
+    /// Why this writer stopped for good, if it did: whether its last commit is on disk can then be told
+    /// only by opening the store again.
+    #[must_use]
+    pub fn stopped(&self) -> Option<&Error> {
+        self.stopped.as_ref()
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Commits lists of units in one transaction, and answers each unit of each list in order.
+    pub fn commit(&mut self, lists: &[List]) -> Vec<Vec<UnitResult>> {
+        let mut poisoned = HashMap::new();
+        loop {
+            match self.attempt(lists, &poisoned) {
+                Ok(results) => return results,
+                Err(Halt::Poisoned { place, error }) if poisoned.len() < POISONED_UNITS => {
+                    poisoned.insert(place, error);
+                }
+                Err(halt) => return answer_all(lists, &halt.into_failure()),
+            }
+        }
+    }
+
+    /// Removes some of a stream's records at and before `through`, and returns the floor that is reached:
+    /// at `through` there are no more to remove.
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) when `through` is above the stream's head; otherwise as a failed commit.
+    pub fn truncate(&mut self, stream: &StreamName, through: Version) -> Result<Version> {
+        self.transaction(|connection, _| truncation::slice(connection, stream, through)).map_err(|halt| {
+            match halt.into_failure() {
+                AppendFailure::Refused(error) | AppendFailure::Unknown(error) => error,
+                failure => Error::new(ErrorKind::Unavailable, failure.to_string()),
+            }
+        })
+    }
+
+    fn attempt(
+        &mut self,
+        lists: &[List],
+        poisoned: &HashMap<(usize, usize), Error>,
+    ) -> Result<Vec<Vec<UnitResult>>, Halt> {
+        let (properties, clock) = (self.properties, Arc::clone(&self.clock));
+        self.transaction(|connection, names| {
+            let mut batch = Batch::new(connection, names, properties, &*clock, poisoned);
+            lists.iter().enumerate().map(|(at, list)| list_results(&mut batch, at, list)).collect()
+        })
+    }
+
+    /// Runs `write` in one transaction. Whatever goes wrong, it is known afterwards that nothing of it
+    /// was committed, or the writer has stopped.
+    fn transaction<T>(
+        &mut self,
+        write: impl FnOnce(&Connection, &mut Dictionary) -> Result<T, Halt>,
+    ) -> Result<T, Halt> {
+        if let Some(error) = &self.stopped {
+            return Err(Halt::Refused(error.clone()));
+        }
+        self.connection.execute_batch("BEGIN IMMEDIATE").map_err(Halt::before_commit)?;
+        let written = write(&self.connection, &mut self.names);
+        let result = written
+            .and_then(|value| self.connection.execute_batch("COMMIT").map(|()| value).map_err(Halt::Doubt));
+        result.map_err(|halt| self.settle(halt))
+    }
+
+    /// Ends a failed transaction. A rollback is final where no commit was tried and the failure is one
+    /// of room, lock or content. After anything else the disk may hold the commit, though SQLite says it
+    /// does not: a later commit on the same connection takes its place in the WAL, so once that is
+    /// durable the failed one is dead for ever.
+    fn settle(&mut self, halt: Halt) -> Halt {
+        self.names = Dictionary::default();
+        let rolled_back =
+            self.connection.is_autocommit() || self.connection.execute_batch("ROLLBACK").is_ok();
+        match halt {
+            Halt::Doubt(source) => self.fence(source, rolled_back),
+            halt if rolled_back => halt,
+            halt => self.fence(halt.source(), false),
+        }
+    }
+
+    fn fence(&mut self, source: rusqlite::Error, rolled_back: bool) -> Halt {
+        let fenced = if rolled_back { self.connection.execute_batch(FENCE) } else { Err(copy(&source)) };
+        match fenced {
+            Ok(()) => {
+                self.wal_restart_due = true;
+                tracing::warn!(error = %source, "sqlite: a commit failed; it was fenced off and nothing of it was written");
+                Halt::Refused(failure::of("a commit", source).advice(
+                    "nothing was written; look at the disk, back off, and retry with the same transaction id",
+                ))
+            }
+            Err(again) => self.stop(source, again),
+        }
+    }
+
+    fn stop(&mut self, source: rusqlite::Error, again: rusqlite::Error) -> Halt {
+        let what = format!("sqlite: a commit failed ({source}), and so did the one to fence it off");
+        let error = Error::new(ErrorKind::Unknown, what).caused_by(again).advice(
+            "end this process and check the disk; the next start finds out what was committed; \
+             then retry with the same transaction id",
+        );
+        let stopped = Error::new(ErrorKind::Unavailable, "sqlite: the store has stopped writing")
+            .advice("end this process, check the disk, and open the store again")
+            .caused_by(error.clone());
+        self.stopped = Some(stopped);
+        Halt::Unknown(error)
+    }
+}
+
+/// One list: the rules that every store shares, with this store's heads.
+fn list_results(
+    batch: &mut Batch<'_>,
+    at: usize,
+    (partition, units): &List,
+) -> Result<Vec<UnitResult>, Halt> {
+    if let Some(failure) = too_long(units.len()) {
+        return Ok(units.iter().map(|_| Err(failure.clone())).collect());
+    }
+    let properties = batch.properties();
+    if partition.get() >= properties.partitions.get() {
+        let failure = AppendFailure::Refused(reader::no_partition(*partition, properties.partitions));
+        return Ok(units.iter().map(|_| Err(failure.clone())).collect());
+    }
+    let mut admission = Admission::new(*partition, properties);
+    batch.begin_list(*partition)?;
+    let results: Vec<_> = units
+        .iter()
+        .enumerate()
+        .map(|(unit_at, unit)| batch.unit(&mut admission, (at, unit_at), *partition, unit))
+        .collect::<Result<_, _>>()?;
+    batch.end_list(*partition)?;
+    Ok(results)
+}
+
+/// Opens an epoch: what an earlier writer may have left in flight cannot be committed any more.
+pub(super) fn open_epoch(connection: &Connection) -> Result<()> {
+    connection
+        .execute_batch(FENCE)
+        .map_err(|source| failure::of("the first commit after opening the store", source))
+}
+
+fn answer_all(lists: &[List], failure: &AppendFailure) -> Vec<Vec<UnitResult>> {
+    lists.iter().map(|(_, units)| units.iter().map(|_| Err(failure.clone())).collect()).collect()
+}
+
+/// The error that kept the rollback from being tried, told again: SQLite's errors cannot be cloned.
+fn copy(error: &rusqlite::Error) -> rusqlite::Error {
+    match error {
+        rusqlite::Error::SqliteFailure(code, text) => rusqlite::Error::SqliteFailure(*code, text.clone()),
+        other => rusqlite::Error::ToSqlConversionFailure(other.to_string().into()),
+    }
+}

@@ -1,0 +1,20 @@
+//! What the SQLite store must do beyond the contract that all stores share: files, locks, crashes, damage.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::print_stdout,
+    clippy::as_conversions,
+    reason = "tests fail by panicking"
+)]
+
+mod basics;
+mod bit_rot;
+mod full_disk;
+mod lock;
+mod refusals;
+mod steps;
+mod support;
+mod truncation;
