@@ -1,5 +1,11 @@
 //! The command handler, seen from outside.
-#![allow(missing_docs, clippy::arithmetic_side_effects)]
+#![allow(
+    missing_docs,
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic
+)]
 
 #[path = "../../examples/payments/rules.rs"]
 #[allow(dead_code, reason = "not every test binary uses all of the rules")]
