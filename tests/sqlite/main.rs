@@ -7,14 +7,18 @@
     clippy::arithmetic_side_effects,
     clippy::print_stdout,
     clippy::as_conversions,
+    unreachable_pub,
     reason = "tests fail by panicking"
 )]
 
 mod basics;
 mod bit_rot;
 mod full_disk;
+mod kill;
 mod lock;
 mod refusals;
 mod steps;
 mod support;
+mod throughput;
 mod truncation;
+mod wal_damage;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, params};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::clock::Clock;
@@ -76,7 +76,7 @@ fn start(
     let status = core.status.clone();
     let upkeep = Upkeep::new(options.wal, status.clone());
     let fatal = Arc::clone(&options.fatal);
-    let worker = Worker { writer, upkeep, requests, status, fatal, lock: Some(lock) };
+    let worker = Worker { writer, upkeep, requests, status, fatal, _lock: lock };
     let thread = std::thread::Builder::new()
         .name("sidestream-writer".to_owned())
         .spawn(move || worker.run())
@@ -99,14 +99,11 @@ fn prepare(options: &Options) -> Result<LastStop> {
     Ok(LastStop::Unclean)
 }
 
-/// Reads the header of the database's file, and nothing else, through SQLite: opening the file by other means
-/// would end the locks that this process may have on it.
+/// Demands that the file is a store of ours, before anything is written. It is read through SQLite: opening it
+/// by other means would end the locks that this process may have on it. A connection that only reads
+/// neither checkpoints nor deletes anything when it is closed.
 fn probe(path: &Path) -> Result<()> {
-    let text = path.to_str().ok_or_else(|| Error::invalid("the store's path is no UTF-8"))?;
-    let escaped = text.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-    let flags =
-        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)
+    let connection = Connection::open_with_flags(path, settings::reader_flags())
         .map_err(|source| failure::of("opening the database", source))?;
     migrations::check_application(&connection)
 }

@@ -152,11 +152,12 @@ impl Reader<'_> {
     /// Called at the first invalid frame. Two marks of commits with the WAL's salts, or a frame that
     /// continues the checksums of one that commits, are more than one transaction.
     fn refuse_if_more_than_one_transaction(mut self) -> Result<()> {
-        let (first_bad, mut commits) = (self.at, 0_u64);
+        let (first_bad, mut commits, mut ours) = (self.at, 0_u64, true);
         let mut after_commit: Option<(Pair, Pair)> = None;
         while let Some(frame) = self.frame() {
-            // Checksums do not cover salts: a frame that continues them is ours whatever its salts say.
-            let ours = frame.salts == self.header.salts || frame.expected == frame.stored;
+            // Checksums do not cover salts: a frame that continues one of ours is ours whatever its own say.
+            // Frames of the log before this one continue each other too, but none of ours.
+            ours = frame.salts == self.header.salts || (ours && frame.expected == frame.stored);
             let continues = after_commit
                 .is_some_and(|(stored, should_be)| self.continues(stored) || self.continues(should_be));
             commits = commits.saturating_add(u64::from(ours && frame.is_commit));

@@ -51,7 +51,7 @@ pub(super) struct Worker {
     pub(super) requests: mpsc::Receiver<Request>,
     pub(super) status: Shared,
     pub(super) fatal: Arc<dyn FatalHandler>,
-    pub(super) lock: Option<WriterLock>,
+    pub(super) _lock: WriterLock,
 }
 
 /// What is to be done next.
@@ -71,7 +71,7 @@ impl Worker {
     pub(super) fn run(mut self) {
         let outcome = catch_unwind(AssertUnwindSafe(|| self.serve()));
         let error = match outcome {
-            Ok(Ok(())) => return,
+            Ok(Ok(done)) => return self.leave(done),
             Ok(Err(error)) => error,
             Err(_) => Error::new(ErrorKind::Unknown, "sqlite: the writer died").advice(
                 "end this process; report this with its log; the next start finds out what was committed",
@@ -84,7 +84,15 @@ impl Worker {
         self.fatal.fatal(&error);
     }
 
-    fn serve(&mut self) -> Result<()> {
+    /// Closes the files and gives up the lock before anybody hears that the store is closed.
+    fn leave(self, done: Option<oneshot::Sender<()>>) {
+        drop(self);
+        if let Some(done) = done {
+            done.send(()).ok();
+        }
+    }
+
+    fn serve(&mut self) -> Result<Option<oneshot::Sender<()>>> {
         let mut truncations = Vec::new();
         loop {
             let mut round = self.gather(std::mem::take(&mut truncations));
@@ -97,13 +105,11 @@ impl Worker {
             if let Some(done) = round.closing {
                 self.drain();
                 self.finish();
-                self.lock = None;
-                done.send(()).ok();
-                return Ok(());
+                return Ok(Some(done));
             }
             if round.abandoned && truncations.is_empty() {
                 self.finish();
-                return Ok(());
+                return Ok(None);
             }
         }
     }
