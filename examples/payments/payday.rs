@@ -38,6 +38,11 @@ pub(crate) fn paid_in(number: u64) -> Result<Send, Failure> {
     Ok(Send { account: employer()?, transaction, command: Command::Deposit { minor: PAID_IN_MINOR } })
 }
 
+/// What the employer pays in while holds stay unanswered.
+pub(crate) fn late(number: u64) -> Result<Send, Failure> {
+    paid_in(PAID_IN + number)
+}
+
 /// A salary; every fiftieth person asks for a bonus that nobody could pay.
 pub(crate) fn salary(number: u64) -> i64 {
     let base = 150_000 + i64::try_from(number % 7).unwrap_or(0) * 12_345;

@@ -17,7 +17,7 @@ pub(crate) fn bar(what: &'static str, total: u64) -> ProgressBar {
 /// A table with a heading and right-aligned figures.
 pub(crate) fn table(heading: &[&str], rows: Vec<Vec<String>>) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(heading).add_rows(rows);
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(heading).add_rows(rows);
     table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
     table
 }
