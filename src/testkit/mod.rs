@@ -1,4 +1,5 @@
-//! What tests need: the stores' conformance suite, a store with scripted faults, the effort of a run.
+//! What tests need: given/when/then and crash everywhere for deciders; the stores' conformance suite; a
+//! store with scripted faults; canonical values; the effort of a run.
 //!
 //! It is public, so that authors of stores and of deciders test with what this crate tests itself with.
 #![allow(
@@ -11,8 +12,11 @@
 )]
 
 pub mod conformance;
+pub mod controls;
+pub mod crash;
 pub mod effort;
 pub mod faults;
+pub mod given;
 mod runtime;
 
 pub use runtime::{parallel, run};

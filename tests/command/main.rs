@@ -11,4 +11,5 @@
 #[allow(dead_code, reason = "not every test binary uses all of the rules")]
 mod rules;
 
+mod crash;
 mod front_door;

@@ -1,0 +1,26 @@
+# Recipes for people. `just verify` is what has to pass before a change lands; it never edits.
+
+# What a change has to pass.
+verify:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+    cargo deny check bans licenses sources
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps --locked
+    cargo test --workspace --locked
+
+# A tenth of the random cases, while writing code.
+quick:
+    SIDESTREAM_EFFORT=quick cargo test --workspace
+
+# Ten times the random cases, and the model check's larger configurations.
+long:
+    SIDESTREAM_EFFORT=long cargo test --workspace --release
+    SIDESTREAM_EFFORT=long cargo test -p sidestream-model-check --release -- --ignored
+
+# Formats the code.
+fmt:
+    cargo fmt --all
+
+# A payroll day, with a crash in the middle.
+payments *arguments:
+    cargo run --release --example payments -- {{arguments}}

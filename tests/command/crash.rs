@@ -1,0 +1,89 @@
+//! Crash everywhere, with the payments' rules.
+
+use proptest::prelude::*;
+use sidestream::testkit::crash::{Books, CrashEverywhere, Schedule, Sent};
+use sidestream::testkit::{controls, effort};
+
+use crate::rules::{Account, Command};
+
+fn kit() -> CrashEverywhere<Account> {
+    CrashEverywhere::new(|| Account).audit(conserved)
+}
+
+/// What went in less what was captured is what is there; and nothing is below zero.
+fn conserved(books: &Books<Account>) -> Result<(), String> {
+    let mut expected = 0_i64;
+    for sent in &books.accepted {
+        match sent.command {
+            Command::Deposit { minor } => expected += minor,
+            Command::Capture { minor, .. } => expected -= minor,
+            Command::Hold { .. } | Command::Release => {}
+        }
+    }
+    let funds: Vec<_> = books.states.values().flatten().collect();
+    if let Some(below) = funds.iter().find(|funds| funds.available < 0 || funds.held < 0) {
+        return Err(format!("below zero: {below:?}"));
+    }
+    let found: i64 = funds.iter().map(|funds| funds.available + funds.held).sum();
+    if found == expected { Ok(()) } else { Err(format!("expected {expected} in all, found {found}")) }
+}
+
+fn command() -> impl Strategy<Value = Command> {
+    let minor = || prop_oneof![Just(10_i64), 1_i64..50];
+    prop_oneof![
+        3 => minor().prop_map(|minor| Command::Deposit { minor }),
+        3 => minor().prop_map(|minor| Command::Hold { minor }),
+        2 => (1_u32..3, minor()).prop_map(|(part, minor)| Command::Capture { part, minor }),
+        1 => Just(Command::Release),
+    ]
+}
+
+/// Few accounts and few transactions, so that commands meet: other contents under the same id included.
+fn sent() -> impl Strategy<Value = Sent<Command>> {
+    (0_u32..2, 0_u32..5, command()).prop_map(|(account, transaction, command)| Sent {
+        aggregate: controls::other_aggregate_id(account),
+        transaction: controls::other_transaction_id(transaction),
+        command,
+    })
+}
+
+proptest! {
+    #![proptest_config(effort::proptest_config(2_000, "proptest-regressions/crash_everywhere.txt"))]
+
+    #[test]
+    fn everything_happens_once_through_any_crash(
+        sends in prop::collection::vec(sent(), 1..12),
+        schedule in Schedule::any(),
+    ) {
+        kit().run(&sends, &schedule)?;
+    }
+}
+
+#[test]
+fn every_single_crash_and_every_second_one_after_it() {
+    let sends = [
+        Command::Deposit { minor: 50 },
+        Command::Hold { minor: 40 },
+        Command::Capture { part: 1, minor: 30 },
+    ];
+    let sends = sends.map(|command| Sent {
+        aggregate: controls::aggregate_id(),
+        transaction: controls::transaction_id(),
+        command,
+    });
+    let runs = kit().everywhere(&sends).expect("no promise is broken");
+    assert!(runs > 1_000, "only {runs} runs");
+}
+
+/// The kit sees what it is there for: rules that are not a function of the state.
+#[test]
+fn an_audit_that_fails_is_reported() {
+    let kit = CrashEverywhere::new(|| Account).audit(|_| Err("on purpose".to_owned()));
+    let sent = Sent {
+        aggregate: controls::aggregate_id(),
+        transaction: controls::transaction_id(),
+        command: Command::Deposit { minor: 1 },
+    };
+    let violation = kit.run(&[sent], &Schedule::seeded(1)).expect_err("reported");
+    assert!(violation.to_string().contains("on purpose"), "{violation}");
+}
