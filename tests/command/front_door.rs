@@ -1,33 +1,12 @@
 //! handle, submit, outcome, query, recover: on both kinds of store.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use sidestream::clock::SystemClock;
 use sidestream::partition::PartitionCount;
-use sidestream::protocol::Atomicity;
-use sidestream::store::memory::MemoryStore;
-use sidestream::{AggregateId, CommandHandler, ErrorKind, Outcome, StepName, TransactionId};
+use sidestream::{CommandHandler, ErrorKind, Outcome, StepName};
 
-use crate::rules::{Account, Command, Event, Funds, Rejection};
-
-const BOTH: [Atomicity; 2] = [Atomicity::Batch, Atomicity::Stream];
-
-fn store(atomicity: Atomicity) -> MemoryStore {
-    MemoryStore::with(PartitionCount::default(), atomicity, Arc::new(SystemClock))
-}
-
-fn account(name: &str) -> AggregateId {
-    AggregateId::new(name).expect("valid")
-}
-
-fn tx(name: &str) -> TransactionId {
-    TransactionId::derive("test", name)
-}
-
-async fn funds(accounts: &CommandHandler<Account>, id: &AggregateId) -> Option<Funds> {
-    accounts.query(id, |state, _| *state).await.expect("readable")
-}
+use crate::rules::{Account, Command, Funds, Rejection};
+use crate::support::{BOTH, account, funds, store, tx};
 
 #[tokio::test]
 async fn a_hold_captured_in_parts_and_released() {
@@ -100,7 +79,6 @@ async fn a_receipt_points_at_the_last_event() {
         assert_eq!(record.data.event_type.as_str(), "Deposited");
         let again = accounts.handle(&id, tx("d"), Command::Deposit { minor: 5 }).await.expect("handled");
         assert_eq!(again, Outcome::Accepted(receipt));
-        let _ = Event::Deposited { minor: 5 };
     }
 }
 
@@ -137,7 +115,7 @@ async fn many_copies_of_many_commands_take_effect_once() {
                 waiting.push(tokio::spawn(async move {
                     loop {
                         let deposit = Command::Deposit { minor: 10 };
-                        match accounts.handle(&id, tx(&number.to_string()), deposit).await {
+                        match accounts.handle(&id, tx(number), deposit).await {
                             Err(error) if error.kind().retry_may_help() => {}
                             other => return other,
                         }

@@ -11,5 +11,9 @@
 #[allow(dead_code, reason = "not every test binary uses all of the rules")]
 mod rules;
 
+mod copies;
 mod crash;
 mod front_door;
+mod recovery;
+mod snapshots;
+mod support;

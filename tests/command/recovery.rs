@@ -1,0 +1,194 @@
+//! Recovery: by age, reading only tails, any number of times, inside itself, and loud where history is
+//! lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use sidestream::clock::{ManualClock, Timestamp};
+use sidestream::partition::PartitionCount;
+use sidestream::store::memory::MemoryStore;
+use sidestream::store::{EventStore, ReadFrom, StreamAppend, StreamRead, Unit};
+use sidestream::stream::{ExpectedVersion, Version};
+use sidestream::testkit::faults::{Done, Fault, FaultyStore, Script};
+use sidestream::testkit::{effort, run};
+use sidestream::{Category, CommandHandler, Decider, ErrorKind, Outcome, StepName};
+
+use crate::rules::{Account, Command, Funds};
+use crate::support::{BOTH, account, deposit, funds, leave_open, snapshotting, store, tx};
+
+const CATEGORY: Category = Account::CATEGORY;
+
+#[test]
+fn recovery_reads_only_the_tail_and_one_snapshot() {
+    run(async {
+        for atomicity in BOTH {
+            let (inner, id) = (store(atomicity), account("7"));
+            let writer = snapshotting(inner.clone(), 50);
+            deposit(&writer, &id, 0, 3_000).await;
+            let head = writer.query(&id, |_, version| version).await.expect("readable");
+            leave_open(inner.clone(), &id, tx("open"), Command::Hold { minor: 7 }).await;
+            deposit(&writer, &id, 3_000, 3_020).await;
+
+            let counting = FaultyStore::new(Arc::new(inner.clone()), Script::new());
+            let recovery = snapshotting(counting.clone(), 50).recover(Duration::ZERO).await.expect("swept");
+            assert_eq!((recovery.accepted, recovery.failed), (1, 0));
+            let reads = counting.reads()[&CATEGORY.stream(&id)];
+            assert!(reads.records <= 120, "{atomicity:?} read {reads:?} of {head}");
+            assert!(reads.lowest >= Some(Version::new(head.get() - 60)), "{atomicity:?} {reads:?}");
+            assert!((20..=21).contains(&recovery.scanned), "{recovery:?}");
+            assert_eq!(funds(&writer, &id).await, Some(Funds { available: 3_013, held: 7 }));
+        }
+    });
+}
+
+#[test]
+fn steps_of_one_account_share_a_scan() {
+    run(async {
+        let (inner, id) = (store(BOTH[0]), account("7"));
+        let writer = CommandHandler::new(inner.clone(), Account);
+        deposit(&writer, &id, 0, 500).await;
+        for number in 0..50 {
+            leave_open(inner.clone(), &id, tx(format!("open {number}")), Command::Hold { minor: 1 }).await;
+        }
+        deposit(&writer, &id, 500, 600).await;
+        let counting = FaultyStore::new(Arc::new(inner), Script::new());
+        let accounts = CommandHandler::new(counting.clone(), Account);
+        let recovery = accounts.recover(Duration::ZERO).await.expect("swept");
+        assert_eq!(recovery.accepted, 50);
+        let reads = counting.reads()[&CATEGORY.stream(&id)];
+        assert!(reads.records <= 450, "{reads:?}");
+        assert_eq!(funds(&writer, &id).await, Some(Funds { available: 550, held: 50 }));
+    });
+}
+
+#[test]
+fn a_sweep_takes_only_what_is_old_enough() {
+    run(async {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_micros(0)));
+        let inner = MemoryStore::with(PartitionCount::default(), BOTH[0], clock.clone());
+        let id = account("7");
+        let sweeper = || CommandHandler::builder(inner.clone(), Account).clock(clock.clone()).build();
+        sweeper().handle(&id, tx("d"), Command::Deposit { minor: 9 }).await.expect("handled");
+        leave_open(inner.clone(), &id, tx("h"), Command::Hold { minor: 1 }).await;
+        clock.advance(Duration::from_secs(59));
+        assert_eq!(sweeper().recover(Duration::from_secs(60)).await.expect("swept").settled(), 0);
+        clock.advance(Duration::from_secs(2));
+        assert_eq!(sweeper().recover(Duration::from_secs(60)).await.expect("swept").settled(), 1);
+        assert_eq!(sweeper().recover(Duration::ZERO).await.expect("swept").settled(), 0);
+    });
+}
+
+/// A step whose rules keep failing stays open, writes nothing, and an operator's word ends it.
+#[test]
+fn a_step_that_cannot_be_decided_is_left_open_until_it_is_overruled() {
+    run(async {
+        for atomicity in BOTH {
+            let (inner, id) = (store(atomicity), account("7"));
+            let accounts = CommandHandler::new(inner.clone(), Account);
+            accounts.handle(&id, tx("d"), Command::Deposit { minor: 9 }).await.expect("handled");
+            leave_open(inner.clone(), &id, tx("h"), Command::Hold { minor: 1 }).await;
+            let mut settings = sidestream::command::Settings::default();
+            settings.limits.decision_events = 0;
+            let failing = CommandHandler::builder(inner.clone(), Account).settings(settings).build();
+            for _ in 0..5 {
+                let recovery = failing.recover(Duration::ZERO).await.expect("swept");
+                assert_eq!((recovery.settled(), recovery.failed), (0, 1));
+            }
+            let side = CATEGORY.side_stream(&id, tx("h"));
+            assert_eq!(
+                head(&inner, &side).await,
+                Version::new(1),
+                "{atomicity:?}: attempts filled the stream"
+            );
+
+            let hold = StepName::new("hold");
+            let ended =
+                failing.overrule(&id, tx("h"), hold.clone(), "by Monday's rules").await.expect("overruled");
+            assert_eq!(ended, Outcome::Overruled("by Monday's rules".to_owned()));
+            // Final, for everybody, for ever.
+            let again = accounts.handle(&id, tx("h"), Command::Hold { minor: 1 }).await.expect("handled");
+            assert_eq!(again, ended);
+            assert_eq!(accounts.outcome(&id, tx("h"), &hold).await.expect("readable"), Some(ended));
+            assert_eq!(funds(&accounts, &id).await, Some(Funds { available: 9, held: 0 }));
+            let nobody = accounts.overrule(&id, tx("nobody"), hold, "x").await.expect_err("never requested");
+            assert_eq!(nobody.kind(), ErrorKind::Invalid);
+        }
+    });
+}
+
+async fn head(store: &impl EventStore, stream: &sidestream::stream::StreamName) -> Version {
+    let read = StreamRead { stream: stream.clone(), from: ReadFrom::After(Version::EMPTY), limit: 1 };
+    store.read_streams(vec![read]).await.pop().expect("a page").expect("readable").head
+}
+
+proptest! {
+    #![proptest_config(effort::proptest_config(300, "proptest-regressions/recovery.txt"))]
+
+    /// Recovery dies inside recovery, up to five deep; the next one ends it, and the one after that has nothing to do.
+    #[test]
+    fn recovery_inside_recovery(
+        batch in any::<bool>(),
+        open in 1_u64..4,
+        crashes in prop::collection::vec((1_u64..12, any::<bool>()), 1..5),
+    ) {
+        let atomicity = BOTH[usize::from(batch)];
+        run(async {
+            let (inner, id) = (store(atomicity), account("7"));
+            deposit(&snapshotting(inner.clone(), 4), &id, 0, 10).await;
+            for number in 0..open {
+                leave_open(inner.clone(), &id, tx(format!("h{number}")), Command::Hold { minor: 2 }).await;
+            }
+            deposit(&snapshotting(inner.clone(), 4), &id, 10, 13).await;
+            for (call, after) in crashes {
+                let done = if after { Done::All } else { Done::Nothing };
+                let dying = FaultyStore::new(Arc::new(inner.clone()), Script::new().call(call, Fault::Crash(done)));
+                let accounts = snapshotting(dying.clone(), 4);
+                dying.until_crash(accounts.recover(Duration::ZERO)).await;
+            }
+            let accounts = snapshotting(inner, 4);
+            let recovery = accounts.recover(Duration::ZERO).await.expect("swept");
+            assert_eq!(recovery.failed, 0, "{recovery:?}");
+            let again = accounts.recover(Duration::ZERO).await.expect("swept");
+            assert_eq!((again.settled(), again.failed, again.gone), (0, 0, 0), "{again:?}");
+            let held = i64::try_from(open).expect("few") * 2;
+            assert_eq!(funds(&accounts, &id).await, Some(Funds { available: 13 - held, held }));
+        });
+    }
+
+    /// A request that speaks of a version above the head means lost history: loud, and nothing is applied.
+    #[test]
+    fn a_request_above_the_head_stops_the_account(batch in any::<bool>(), kept in 1_u64..10, lost in 1_u64..10) {
+        let atomicity = BOTH[usize::from(batch)];
+        run(async {
+            // Two stores with the same side stream; in one of them the account's own stream is shorter.
+            let (whole, short, id) = (store(atomicity), store(atomicity), account("7"));
+            deposit(&CommandHandler::new(whole.clone(), Account), &id, 0, kept + lost).await;
+            deposit(&CommandHandler::new(short.clone(), Account), &id, 0, kept).await;
+            leave_open(whole.clone(), &id, tx("h"), Command::Hold { minor: 1 }).await;
+            copy(&whole, &short, &CATEGORY.side_stream(&id, tx("h"))).await;
+
+            let accounts = CommandHandler::new(short.clone(), Account);
+            let before = head(&short, &CATEGORY.stream(&id)).await;
+            let recovery = accounts.recover(Duration::ZERO).await.expect("swept");
+            assert_eq!((recovery.settled(), recovery.failed), (0, 1));
+            assert_eq!(recovery.failures[0].1.kind(), ErrorKind::LostHistory);
+            let error = accounts.handle(&id, tx("h"), Command::Hold { minor: 1 }).await.expect_err("lost");
+            assert_eq!(error.kind(), ErrorKind::LostHistory, "{error}");
+            // Nothing else is decided on it either, and nothing was written; other accounts go on.
+            let error = accounts.handle(&id, tx("new"), Command::Deposit { minor: 1 }).await.expect_err("stopped");
+            assert_eq!(error.kind(), ErrorKind::LostHistory, "{error}");
+            assert_eq!(head(&short, &CATEGORY.stream(&id)).await, before);
+            deposit(&accounts, &account("8"), 0, 1).await;
+        });
+    }
+}
+
+async fn copy(from: &impl EventStore, to: &impl EventStore, stream: &sidestream::stream::StreamName) {
+    let read = StreamRead { stream: stream.clone(), from: ReadFrom::After(Version::EMPTY), limit: 100 };
+    let page = from.read_streams(vec![read]).await.pop().expect("a page").expect("readable");
+    let records = page.records.into_iter().map(|record| record.data).collect();
+    let append = StreamAppend { stream: stream.clone(), expected: ExpectedVersion::NoStream, records };
+    let partition = to.properties().partitions.of(stream.cardinal());
+    to.append(partition, vec![Unit::one(append)]).await.pop().expect("a result").expect("appended");
+}
