@@ -13,10 +13,12 @@
 
 mod basics;
 mod bit_rot;
+mod disk;
 mod full_disk;
 mod kill;
 mod lock;
 mod refusals;
+mod simulation;
 mod steps;
 mod support;
 mod throughput;

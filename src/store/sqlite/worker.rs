@@ -98,7 +98,7 @@ impl Worker {
             let mut round = self.gather(std::mem::take(&mut truncations));
             self.commit(std::mem::take(&mut round.appends));
             truncations = self.truncate(std::mem::take(&mut round.truncations));
-            self.upkeep.run(&mut self.writer);
+            self.upkeep.run(&self.writer);
             if let Some(error) = self.writer.stopped() {
                 return Err(error.clone());
             }
@@ -142,7 +142,7 @@ impl Worker {
         }
         let (lists, replies): (Vec<List>, Vec<_>) =
             appends.into_iter().map(|append| (append.list, append.reply)).unzip();
-        let results = match self.upkeep.refusal(&mut self.writer) {
+        let results = match self.upkeep.refusal(&self.writer) {
             Some(error) => refuse(&lists, &error),
             None => self.writer.commit(&lists),
         };
