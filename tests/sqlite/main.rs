@@ -24,3 +24,4 @@ mod support;
 mod throughput;
 mod truncation;
 mod wal_damage;
+mod writer_thread;

@@ -73,7 +73,7 @@ impl Worker {
         let error = match outcome {
             Ok(Ok(done)) => return self.leave(done),
             Ok(Err(error)) => error,
-            Err(_) => Error::new(ErrorKind::Unknown, "sqlite: the writer died").advice(
+            Err(_) => Error::new(ErrorKind::Unavailable, "sqlite: the writer died").advice(
                 "end this process; report this with its log; the next start finds out what was committed",
             ),
         };
