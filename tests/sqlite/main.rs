@@ -18,6 +18,7 @@ mod full_disk;
 mod kill;
 mod lock;
 mod refusals;
+mod same_as_memory;
 mod simulation;
 mod steps;
 mod support;

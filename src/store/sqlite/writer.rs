@@ -103,7 +103,9 @@ impl Writer {
         if let Some(error) = &self.stopped {
             return Err(Halt::Refused(error.clone()));
         }
-        self.connection.execute_batch("BEGIN IMMEDIATE").map_err(Halt::before_commit)?;
+        self.connection
+            .execute_batch("BEGIN IMMEDIATE")
+            .map_err(|e| Halt::before_commit("beginning a transaction", e))?;
         let written = write(&self.connection, &mut self.names);
         let result = written
             .and_then(|value| self.connection.execute_batch("COMMIT").map(|()| value).map_err(Halt::Doubt));
