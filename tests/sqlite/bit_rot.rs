@@ -92,3 +92,62 @@ async fn a_sound_store_is_not_checked_after_a_clean_stop() {
     put(&place.open(), &account("7"), 0, b"x").await.unwrap();
     assert_eq!(place.open().status().integrity, Integrity::NotChecked);
 }
+
+/// The pages of a table or index that hold rows, by number from 1.
+fn leaves(path: &std::path::Path, root_of: &str, leaf: u8) -> Vec<usize> {
+    let connection = Connection::open(path).unwrap();
+    let sql = "SELECT rootpage FROM sqlite_schema WHERE name = ?1";
+    let root: i64 = connection.query_row(sql, [root_of], |row| row.get(0)).unwrap();
+    drop(connection);
+    let bytes = std::fs::read(path).unwrap();
+    // The root is an interior page: its cells begin with the numbers of its children.
+    let page = &bytes[(root as usize - 1) * 4_096..root as usize * 4_096];
+    let cells = u16::from_be_bytes([page[3], page[4]]) as usize;
+    let child = |n: usize| {
+        let at = u16::from_be_bytes([page[12 + 2 * n], page[13 + 2 * n]]) as usize;
+        u32::from_be_bytes(page[at..at + 4].try_into().unwrap()) as usize
+    };
+    let found: Vec<_> = (0..cells).map(child).collect();
+    assert!(found.iter().all(|page| bytes[(page - 1) * 4_096] == leaf), "a tree of two levels");
+    found
+}
+
+#[tokio::test]
+async fn a_bad_page_is_found_after_an_unclean_stop_and_the_rest_is_served() {
+    let (live, place) = (Place::new(), Place::new());
+    let store = live.open_one();
+    for n in 100..400 {
+        put(&store, &account(&n.to_string()), 0, &[b'x'; 300]).await.unwrap();
+    }
+    store.close().await.unwrap();
+    let bad_pages =
+        [leaves(&live.path(), "records", 0x0d)[0], leaves(&live.path(), "records_by_stream", 0x0a)[0]];
+    let store = live.open_one();
+    put(&store, &account("399"), 1, b"later").await.unwrap();
+    for name in ["events.db", "events.db-wal"] {
+        std::fs::copy(live.directory.path().join(name), place.directory.path().join(name)).unwrap();
+    }
+    let mut bytes = std::fs::read(place.path()).unwrap();
+    for page in bad_pages {
+        bytes[(page - 1) * 4_096..page * 4_096].fill(0xff);
+    }
+    std::fs::write(place.path(), bytes).unwrap();
+
+    let store = place.open_one();
+    while store.status().integrity == Integrity::Checking {
+        tokio::task::yield_now().await;
+    }
+    assert!(matches!(store.status().integrity, Integrity::Damaged(lines) if !lines.is_empty()));
+    assert!(store.status().is_degraded());
+    let (bad, good) = (account("100"), account("398"));
+    let error = read(&store, &bad, 0).await.unwrap_err();
+    assert_eq!((error.code(), error.stream()), ("corrupt", Some("account-100")), "{error}");
+    read(&store, &good, 0).await.unwrap().records[0].verify().unwrap();
+
+    let units = vec![unit(&bad, 1, b"a"), unit(&good, 1, b"b")];
+    let results = store.append(sidestream::partition::PartitionId::new(0), units).await;
+    let refused = results[0].as_ref().unwrap_err().to_string();
+    assert!(refused.contains("corrupt") && refused.contains("account-100"), "{results:?}");
+    assert!(results[1].is_ok(), "{results:?}");
+    assert_eq!(read(&store, &good, 0).await.unwrap().head.get(), 2);
+}

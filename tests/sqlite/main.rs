@@ -13,12 +13,16 @@
 
 mod basics;
 mod bit_rot;
+mod disk;
 mod full_disk;
 mod kill;
 mod lock;
 mod refusals;
+mod same_as_memory;
+mod simulation;
 mod steps;
 mod support;
 mod throughput;
 mod truncation;
 mod wal_damage;
+mod writer_thread;

@@ -24,7 +24,7 @@ pub(super) enum Halt {
     /// Nothing was written, and that is certain.
     Refused(Error),
     /// Nothing was written before COMMIT was tried; SQLite's reason.
-    BeforeCommit(rusqlite::Error),
+    BeforeCommit(&'static str, rusqlite::Error),
     /// One unit (list, unit) is to blame; without it the others can go on.
     Poisoned { place: (usize, usize), error: Error },
     /// COMMIT, or a write before it, failed in a way that leaves its outcome open.
@@ -35,14 +35,14 @@ pub(super) enum Halt {
 
 impl Halt {
     /// Sorts an error that came before any attempt to commit.
-    pub(super) fn before_commit(error: rusqlite::Error) -> Self {
+    pub(super) fn before_commit(what: &'static str, error: rusqlite::Error) -> Self {
         let is_final = failure::rollback_is_final(&error) || failure::concerns_one_unit(&error);
-        if is_final { Self::BeforeCommit(error) } else { Self::Doubt(error) }
+        if is_final { Self::BeforeCommit(what, error) } else { Self::Doubt(error) }
     }
 
     fn of_unit(place: (usize, usize), unit: &Unit, error: rusqlite::Error) -> Self {
         if !failure::concerns_one_unit(&error) {
-            return Self::before_commit(error);
+            return Self::before_commit("writing a unit", error);
         }
         let error = failure::of("writing a unit", error);
         let error = unit.appends.first().map_or(error.clone(), |append| error.in_stream(&append.stream));
@@ -52,7 +52,7 @@ impl Halt {
     /// SQLite's reason, or what stands for it.
     pub(super) fn source(self) -> rusqlite::Error {
         match self {
-            Self::BeforeCommit(error) | Self::Doubt(error) => error,
+            Self::BeforeCommit(_, error) | Self::Doubt(error) => error,
             Self::Refused(error) | Self::Unknown(error) | Self::Poisoned { error, .. } => {
                 rusqlite::Error::ToSqlConversionFailure(Box::new(error))
             }
@@ -63,7 +63,7 @@ impl Halt {
     pub(super) fn into_failure(self) -> AppendFailure {
         match self {
             Self::Refused(error) | Self::Poisoned { error, .. } => AppendFailure::Refused(error),
-            Self::BeforeCommit(error) => AppendFailure::Refused(failure::of("writing", error)),
+            Self::BeforeCommit(what, error) => AppendFailure::Refused(failure::of(what, error)),
             Self::Doubt(error) => {
                 let what = "sqlite: the outcome of a commit is open";
                 AppendFailure::Unknown(Error::new(ErrorKind::Unknown, what).caused_by(error))
@@ -104,7 +104,7 @@ impl<'a> Batch<'a> {
 
     pub(super) fn begin_list(&mut self, partition: PartitionId) -> Result<(), Halt> {
         let found = reader::partition_row(self.connection, partition);
-        (self.head, self.time) = found.map_err(Halt::before_commit)?;
+        (self.head, self.time) = found.map_err(|e| Halt::before_commit("reading a partition's head", e))?;
         Ok(())
     }
 
@@ -115,7 +115,7 @@ impl<'a> Batch<'a> {
             .prepare_cached(MOVE_PARTITION)
             .and_then(|mut statement| statement.execute(parameters))
             .map(drop)
-            .map_err(Halt::before_commit)
+            .map_err(|e| Halt::before_commit("moving a partition's head", e))
     }
 
     /// Writes one unit, or says why not. Everything is checked before its first write, so a write that
@@ -139,8 +139,13 @@ impl<'a> Batch<'a> {
                 "sqlite: a read ended the transaction",
             )));
         }
-        if let Err(failure) = admitted {
-            return Ok(Err(failure));
+        match admitted {
+            // SQLite refuses every write of a transaction in which it met a bad page, so the others begin anew.
+            Err(AppendFailure::Refused(error)) if error.kind() == ErrorKind::Corrupt => {
+                return Err(Halt::Poisoned { place: at, error });
+            }
+            Err(failure) => return Ok(Err(failure)),
+            Ok(()) => {}
         }
         if let Err(error) = place::of(partition, self.head.plus(records(unit))) {
             admission.fail(unit);

@@ -2,8 +2,8 @@
 //!
 //! A single thread writes. It commits all that waits in one transaction, which is synced before anybody is
 //! answered; a few read-only connections read beside it. What happens when the disk fails, and why, is
-//! told at the places where it is done: [`writer`] (a failed commit), [`wal`] (a damaged log) and
-//! `recovery` (a start after an unclean stop).
+//! told at the places where it is done: `writer.rs` (a failed commit), [`wal`] (a damaged log) and
+//! `recovery.rs` (a start after an unclean stop).
 //!
 //! Never open the live file with another SQLite: most distributions' are older than the fix of the
 //! WAL-reset bug, and closing the file in this process by other means ends its locks.
@@ -34,11 +34,12 @@ mod truncation;
 mod upkeep;
 pub mod wal;
 mod worker;
-pub mod writer;
+mod writer;
 
 pub use checkpoint::WalLimits;
 pub use fatal::{Abort, FatalHandler};
 pub use options::Options;
+pub use simulated::InlineWriter;
 pub use status::{Integrity, Status};
 pub use store::SqliteStore;
-pub use writer::Writer;
+pub use writer::List;

@@ -9,8 +9,8 @@ use crate::partition::PartitionCount;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::checkpoint::WalLimits;
 use crate::store::sqlite::fatal::{Abort, FatalHandler};
-use crate::store::sqlite::writer::Writer;
-use crate::store::sqlite::{open, simulated};
+use crate::store::sqlite::open;
+use crate::store::sqlite::simulated::{self, InlineWriter};
 
 /// How a [`SqliteStore`] is opened. Durability is no option: every commit is synced.
 #[derive(Debug, Clone)]
@@ -92,7 +92,7 @@ impl Options {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn simulated_writer(&self, vfs: &str) -> Result<Writer> {
+    pub fn simulated_writer(&self, vfs: &str) -> Result<InlineWriter> {
         simulated::writer(self, vfs)
     }
 }

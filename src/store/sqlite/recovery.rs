@@ -47,6 +47,7 @@ pub(super) fn rewrite(path: &Path, scan: wal::Scan) -> Result<()> {
     let wal_path = files::beside(path, "-wal");
     let fail = |source| failure::io("write anew", &wal_path, source);
     let mut bytes = fs::read(&wal_path).map_err(fail)?;
+    let dropped = bytes.len().saturating_sub(scan.valid_bytes);
     bytes.truncate(scan.valid_bytes);
     let mut file = File::options().write(true).open(&wal_path).map_err(fail)?;
     file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&bytes)).map_err(fail)?;
@@ -56,6 +57,7 @@ pub(super) fn rewrite(path: &Path, scan: wal::Scan) -> Result<()> {
     tracing::warn!(
         commits = scan.commits,
         bytes = length,
+        dropped,
         "sqlite: the last writer stopped uncleanly; its commits were read back"
     );
     Ok(())

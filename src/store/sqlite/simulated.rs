@@ -1,20 +1,60 @@
-//! The writer on a simulated disk.
+//! The writer on a simulated disk, driven inline.
+
+use std::sync::Arc;
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::store::UnitResult;
 use crate::store::sqlite::options::Options;
-use crate::store::sqlite::writer::{self, Writer};
+use crate::store::sqlite::status::{Shared, Status};
+use crate::store::sqlite::upkeep::Upkeep;
+use crate::store::sqlite::writer::{self, List, Writer};
 use crate::store::sqlite::{failure, open, settings};
+
+/// What the writer's thread drives, for a program that drives it itself: the same steps, one at a time.
+#[derive(Debug)]
+pub struct InlineWriter {
+    writer: Writer,
+    upkeep: Upkeep,
+    status: Shared,
+}
+
+impl InlineWriter {
+    /// Commits all lists in one transaction, and answers each unit.
+    pub fn commit(&mut self, lists: &[List]) -> Vec<Vec<UnitResult>> {
+        self.writer.commit(lists)
+    }
+
+    /// What the thread does after it has answered: checkpoints, when they are due.
+    pub fn rest(&mut self) {
+        self.upkeep.run(&self.writer);
+    }
+
+    /// Why it stopped for good, if it did.
+    #[must_use]
+    pub fn stopped(&self) -> Option<&Error> {
+        self.writer.stopped()
+    }
+
+    /// How it is doing.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.status.get()
+    }
+}
 
 /// Opens the store on the disk that SQLite knows as `vfs`, and makes it there if the disk has none. There is
 /// no renaming on such a disk: a store is made in one transaction instead.
-pub(super) fn writer(options: &Options, vfs: &str) -> Result<Writer> {
+pub(super) fn writer(options: &Options, vfs: &str) -> Result<InlineWriter> {
     settings::check_library()?;
     make(options, vfs)?;
     let (connection, properties) = open::open_writer(options, Some(vfs))?;
     writer::open_epoch(&connection)?;
-    Ok(Writer::new(connection, properties, std::sync::Arc::clone(&options.clock)))
+    let status = Shared::default();
+    let upkeep = Upkeep::new(options.wal, status.clone());
+    let writer = Writer::new(connection, properties, Arc::clone(&options.clock));
+    Ok(InlineWriter { writer, upkeep, status })
 }
 
 fn make(options: &Options, vfs: &str) -> Result<()> {

@@ -23,7 +23,7 @@ pub enum Integrity {
 /// How a store is doing.
 #[derive(Debug, Clone, Default)]
 pub struct Status {
-    /// Commits since the store was opened.
+    /// Transactions that wrote, or tried to, since the store was opened.
     pub commits: u64,
     /// Bytes in the write-ahead log, the header not counted.
     pub wal_bytes: u64,

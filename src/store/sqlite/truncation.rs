@@ -30,7 +30,7 @@ pub(super) fn slice(connection: &Connection, stream: &StreamName, through: Versi
         return Ok(floor);
     }
     let reached = through.min(floor.plus(SLICE_RECORDS));
-    remove(connection, &key, reached).map_err(Halt::before_commit)?;
+    remove(connection, &key, reached).map_err(|e| Halt::before_commit("removing records", e))?;
     Ok(reached)
 }
 

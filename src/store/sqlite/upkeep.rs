@@ -24,7 +24,7 @@ impl Upkeep {
 
     /// Runs after a batch was answered. A checkpoint that fails is counted and told, and tried again
     /// after the next batch; the WAL keeps what it did not move.
-    pub(super) fn run(&mut self, writer: &mut Writer) {
+    pub(super) fn run(&mut self, writer: &Writer) {
         if writer.stopped().is_some() {
             return;
         }
@@ -35,7 +35,7 @@ impl Upkeep {
     }
 
     /// Why nothing more may be appended now, if so.
-    pub(super) fn refusal(&mut self, writer: &mut Writer) -> Option<Error> {
+    pub(super) fn refusal(&mut self, writer: &Writer) -> Option<Error> {
         if self.wal_bytes < self.limits.most_bytes {
             return None;
         }
@@ -58,12 +58,11 @@ impl Upkeep {
         settings::keep_wal_on_close(writer.connection(), false)
     }
 
-    fn checkpoint(&self, writer: &mut Writer) -> rusqlite::Result<Frames> {
+    fn checkpoint(&self, writer: &Writer) -> rusqlite::Result<Frames> {
         let frames = checkpoint::look(writer.connection())?;
         let bytes = bytes(frames);
-        if writer.wal_restart_due || bytes >= self.limits.restart_bytes {
+        if bytes >= self.limits.restart_bytes {
             let frames = checkpoint::restart(writer.connection())?;
-            writer.wal_restart_due &= frames.busy;
             return Ok(if frames.busy { frames } else { Frames::default() });
         }
         let due = bytes >= self.limits.checkpoint_bytes && !frames.are_all_moved();

@@ -6,18 +6,21 @@
 //! every later commit would vanish without a word.
 //!
 //! The two can be told apart because every commit is synced before the next transaction writes its first
-//! frame. After a crash only the frames of the *last* transaction may be torn, or missing in any order.
-//! So when frames that carry the WAL's salts hold more than one transaction at or after the first invalid
-//! frame, the earlier of them was acknowledged and is lost. A torn last transaction alone proves nothing,
-//! and is dropped.
+//! frame. After a crash only the frames of the *last* transaction may be torn, or missing in any order. So
+//! when, at or after the first invalid frame, a frame with a commit mark is continued by another one, the
+//! transaction that it ends was synced, and what is damaged before it was acknowledged: the start is refused. A
+//! torn last transaction alone proves nothing, and is dropped.
 //!
-//! Checksums are cumulative, each starting from the one before it; behind a broken frame they are checked
-//! relative to the checksum that its predecessor *stored* (or, where only that field was hit, should have).
+//! *Continued* is meant literally. Checksums are cumulative, each starting from the one before it; behind a
+//! broken frame they are checked relative to the checksum that its predecessor *stored* (or, where only that
+//! field was hit, should have). Counting commit marks instead would be wrong: the remains of a commit that
+//! failed lie behind the frames of the one that fenced it off, with a mark and the same salts, and neither was
+//! acknowledged; but nothing continues them.
+//!
+//! What cannot be told from a torn last transaction, and is not: damage that spares at most the last transaction
+//! behind it.
+//!
 //! The format is described at <https://www.sqlite.org/fileformat2.html#the_write_ahead_log>.
-//!
-//! What this relies on: a frame's 24 bytes of header are written by one transaction; `synchronous=FULL`;
-//! recovery cuts the file behind its last commit, and the writer lets the WAL start over after a
-//! commit that it fenced off, so frames of a failed transaction do not pile up.
 
 use crate::error::{Error, Result};
 
@@ -149,23 +152,17 @@ impl Reader<'_> {
         self.at = self.at.saturating_add(self.frame_bytes());
     }
 
-    /// Called at the first invalid frame. Two marks of commits with the WAL's salts, or a frame that
-    /// continues the checksums of one that commits, are more than one transaction.
+    /// Called at the first invalid frame: whether a frame there or later continues one that commits.
     fn refuse_if_more_than_one_transaction(mut self) -> Result<()> {
-        let (first_bad, mut commits, mut ours) = (self.at, 0_u64, true);
-        let mut after_commit: Option<(Pair, Pair)> = None;
+        let (first_bad, mut ours) = (self.at, true);
         while let Some(frame) = self.frame() {
             // Checksums do not cover salts: a frame that continues one of ours is ours whatever its own say.
             // Frames of the log before this one continue each other too, but none of ours.
             ours = frame.salts == self.header.salts || (ours && frame.expected == frame.stored);
-            let continues = after_commit
-                .is_some_and(|(stored, should_be)| self.continues(stored) || self.continues(should_be));
-            commits = commits.saturating_add(u64::from(ours && frame.is_commit));
-            if commits > 1 || (ours && continues) {
+            self.step(frame.stored);
+            if ours && frame.is_commit && (self.continues(frame.stored) || self.continues(frame.expected)) {
                 return Err(lost(first_bad));
             }
-            after_commit = (ours && frame.is_commit).then_some((frame.stored, frame.expected));
-            self.step(frame.stored);
         }
         Ok(())
     }

@@ -73,7 +73,7 @@ impl Worker {
         let error = match outcome {
             Ok(Ok(done)) => return self.leave(done),
             Ok(Err(error)) => error,
-            Err(_) => Error::new(ErrorKind::Unknown, "sqlite: the writer died").advice(
+            Err(_) => Error::new(ErrorKind::Unavailable, "sqlite: the writer died").advice(
                 "end this process; report this with its log; the next start finds out what was committed",
             ),
         };
@@ -98,7 +98,7 @@ impl Worker {
             let mut round = self.gather(std::mem::take(&mut truncations));
             self.commit(std::mem::take(&mut round.appends));
             truncations = self.truncate(std::mem::take(&mut round.truncations));
-            self.upkeep.run(&mut self.writer);
+            self.upkeep.run(&self.writer);
             if let Some(error) = self.writer.stopped() {
                 return Err(error.clone());
             }
@@ -142,7 +142,7 @@ impl Worker {
         }
         let (lists, replies): (Vec<List>, Vec<_>) =
             appends.into_iter().map(|append| (append.list, append.reply)).unzip();
-        let results = match self.upkeep.refusal(&mut self.writer) {
+        let results = match self.upkeep.refusal(&self.writer) {
             Some(error) => refuse(&lists, &error),
             None => self.writer.commit(&lists),
         };

@@ -30,32 +30,23 @@ pub type List = (PartitionId, Vec<Unit>);
 
 /// The writer of a store. It commits lists of units, and settles what a failed commit leaves in doubt.
 #[derive(Debug)]
-pub struct Writer {
+pub(super) struct Writer {
     connection: Connection,
     properties: StoreProperties,
     clock: Arc<dyn Clock>,
     names: Dictionary,
     stopped: Option<Error>,
-    /// A fenced commit left frames behind in the WAL, which should start over before the next failure.
-    pub(super) wal_restart_due: bool,
 }
 
 impl Writer {
     pub(super) fn new(connection: Connection, properties: StoreProperties, clock: Arc<dyn Clock>) -> Self {
         let names = Dictionary::default();
-        Self { connection, properties, clock, names, stopped: None, wal_restart_due: false }
-    }
-
-    /// What the store is.
-    #[must_use]
-    pub fn properties(&self) -> StoreProperties {
-        self.properties
+        Self { connection, properties, clock, names, stopped: None }
     }
 
     /// Why this writer stopped for good, if it did: whether its last commit is on disk can then be told
     /// only by opening the store again.
-    #[must_use]
-    pub fn stopped(&self) -> Option<&Error> {
+    pub(super) fn stopped(&self) -> Option<&Error> {
         self.stopped.as_ref()
     }
 
@@ -64,7 +55,7 @@ impl Writer {
     }
 
     /// Commits lists of units in one transaction, and answers each unit of each list in order.
-    pub fn commit(&mut self, lists: &[List]) -> Vec<Vec<UnitResult>> {
+    pub(super) fn commit(&mut self, lists: &[List]) -> Vec<Vec<UnitResult>> {
         let mut poisoned = HashMap::new();
         loop {
             match self.attempt(lists, &poisoned) {
@@ -82,7 +73,7 @@ impl Writer {
     ///
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid) when `through` is above the stream's head; otherwise as a failed commit.
-    pub fn truncate(&mut self, stream: &StreamName, through: Version) -> Result<Version> {
+    pub(super) fn truncate(&mut self, stream: &StreamName, through: Version) -> Result<Version> {
         self.transaction(|connection, _| truncation::slice(connection, stream, through)).map_err(|halt| {
             match halt.into_failure() {
                 AppendFailure::Refused(error) | AppendFailure::Unknown(error) => error,
@@ -112,7 +103,9 @@ impl Writer {
         if let Some(error) = &self.stopped {
             return Err(Halt::Refused(error.clone()));
         }
-        self.connection.execute_batch("BEGIN IMMEDIATE").map_err(Halt::before_commit)?;
+        self.connection
+            .execute_batch("BEGIN IMMEDIATE")
+            .map_err(|e| Halt::before_commit("beginning a transaction", e))?;
         let written = write(&self.connection, &mut self.names);
         let result = written
             .and_then(|value| self.connection.execute_batch("COMMIT").map(|()| value).map_err(Halt::Doubt));
@@ -138,7 +131,6 @@ impl Writer {
         let fenced = if rolled_back { self.connection.execute_batch(FENCE) } else { Err(copy(&source)) };
         match fenced {
             Ok(()) => {
-                self.wal_restart_due = true;
                 tracing::warn!(error = %source, "sqlite: a commit failed; it was fenced off and nothing of it was written");
                 Halt::Refused(failure::of("a commit", source).advice(
                     "nothing was written; look at the disk, back off, and retry with the same transaction id",

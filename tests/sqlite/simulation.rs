@@ -1,0 +1,314 @@
+//! The writer on a disk that loses, tears and refuses: nothing acknowledged is ever lost, nothing refused ever
+//! appears, and no unit is ever there by half.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+use sidestream::clock::ManualClock;
+use sidestream::partition::PartitionCount;
+use sidestream::store::sqlite::{InlineWriter, Options, SqliteStore, WalLimits, wal};
+use sidestream::store::{AppendFailure, Unit};
+use sidestream::stream::Version;
+use sidestream::{Timestamp, TransactionId};
+
+use crate::disk::{self, Faults, Rng};
+use crate::support::*;
+
+const ACCOUNTS: u64 = 4;
+
+/// What is known of a unit, by its number.
+#[derive(Debug, Default)]
+struct Known {
+    /// Answered with success, or seen after a start: there for ever.
+    present: BTreeSet<u64>,
+    /// Refused, or found missing after a start: never there.
+    absent: BTreeSet<u64>,
+    /// Answered unknown, or not answered: the next start tells.
+    open: BTreeSet<u64>,
+    next: u64,
+}
+
+/// What happened in all runs, to be sure that the faults struck.
+#[derive(Debug, Default)]
+struct Counts {
+    lives: u64,
+    acknowledged: u64,
+    refused: u64,
+    unknown: u64,
+    stopped: u64,
+    starts_failed: u64,
+    checkpoints_failed: u64,
+}
+
+struct Run {
+    number: u64,
+    rng: Rng,
+    known: Known,
+    counts: Counts,
+    versions: BTreeMap<u64, u64>,
+}
+
+impl Run {
+    fn new(number: u64, seed: u64) -> Self {
+        disk::create(number, seed);
+        let rng = Rng(seed ^ 0xabcd);
+        Self { number, rng, known: Known::default(), counts: Counts::default(), versions: BTreeMap::new() }
+    }
+
+    fn path(&self) -> String {
+        format!("/{}/events.db", self.number)
+    }
+
+    fn options(&self) -> Options {
+        let limits = WalLimits { checkpoint_bytes: 40_000, restart_bytes: 120_000, most_bytes: 1 << 30 };
+        SqliteStore::builder(self.path())
+            .partitions(PartitionCount::new(1).unwrap())
+            .clock(Arc::new(ManualClock::new(Timestamp::from_micros(1))))
+            .wal_limits(limits)
+    }
+
+    /// What the start does with files, on this disk: look through the log, write it anew, and sync it.
+    fn recover(&self) -> bool {
+        let name = format!("{}-wal", self.path());
+        disk::with(self.number, |disk| {
+            let bytes = disk.bytes(&name).to_vec();
+            if bytes.is_empty() {
+                return true;
+            }
+            let found = wal::scan(&bytes).expect("no acknowledged commit is lost, and none seems to be");
+            disk.write(&name, 0, &bytes[..found.valid_bytes]).is_ok()
+                && disk.truncate(&name, found.valid_bytes).is_ok()
+                && disk.sync(&name).is_ok()
+        })
+    }
+
+    fn start(&mut self) -> Option<InlineWriter> {
+        let writer = if self.recover() { self.options().simulated_writer(disk::NAME).ok() } else { None };
+        self.counts.starts_failed += u64::from(writer.is_none());
+        writer
+    }
+
+    /// One life of the process: start, check, work, and an end.
+    fn live(&mut self, faults: Faults, batches: u64) {
+        self.counts.lives += 1;
+        disk::with(self.number, |disk| disk.set(faults));
+        if let Some(mut writer) = self.start() {
+            if disk::with(self.number, |disk| disk.power) {
+                self.check();
+            }
+            for _ in 0..batches {
+                if writer.stopped().is_some() || !disk::with(self.number, |disk| disk.power) {
+                    break;
+                }
+                self.batch(&mut writer);
+                writer.rest();
+            }
+            self.counts.stopped += u64::from(writer.stopped().is_some());
+            self.counts.checkpoints_failed += writer.status().checkpoint_failures;
+        }
+        let cut = self.rng.chance(2);
+        disk::with(self.number, |disk| if cut || !disk.power { disk.cut() } else { disk.kill() });
+    }
+
+    fn batch(&mut self, writer: &mut InlineWriter) {
+        let mut expected = self.versions.clone();
+        let mut units = Vec::new();
+        for _ in 0..=self.rng.below(6) {
+            let account = self.rng.below(ACCOUNTS);
+            let number = self.known.next;
+            self.known.next += 1;
+            let size = if self.rng.chance(8) { 9_000 } else { self.rng.below(600) };
+            let version = expected.entry(account).or_insert(0);
+            // Now and then a unit that must be refused.
+            let wrong = self.rng.chance(10);
+            units.push((number, account, two_streams(number, account, *version + u64::from(wrong), size)));
+            *version += 2 * u64::from(!wrong);
+        }
+        let list = (
+            sidestream::partition::PartitionId::new(0),
+            units.iter().map(|(_, _, unit)| unit.clone()).collect(),
+        );
+        let results = writer.commit(&[list]).remove(0);
+        // When the power went meanwhile, nobody heard the answers.
+        let heard = disk::with(self.number, |disk| disk.power);
+        for ((number, account, _), result) in units.into_iter().zip(results) {
+            match result {
+                _ if !heard => drop(self.known.open.insert(number)),
+                Ok(_) => {
+                    self.counts.acknowledged += 1;
+                    self.known.present.insert(number);
+                    *self.versions.entry(account).or_insert(0) += 2;
+                }
+                Err(AppendFailure::Unknown(_)) => {
+                    self.counts.unknown += 1;
+                    self.known.open.insert(number);
+                }
+                Err(_) => {
+                    self.counts.refused += 1;
+                    self.known.absent.insert(number);
+                }
+            }
+        }
+    }
+
+    /// Reads all that is stored, after the start's first commit: what is there now stays, and what is not
+    /// never comes.
+    fn check(&mut self) {
+        let rows = self.rows();
+        let mut parts: BTreeMap<u64, u64> = BTreeMap::new();
+        let mut versions: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
+        self.versions.clear();
+        for (at, (place, stream, version, payload)) in rows.iter().enumerate() {
+            assert_eq!(*place, at as i64 + 1, "positions have no gaps");
+            let last = versions.entry(stream.clone()).or_insert(0);
+            assert_eq!(*version, *last + 1, "versions have no gaps");
+            *last = *version;
+            let number = u64::from_le_bytes(payload[..8].try_into().unwrap());
+            *parts.entry(number).or_insert(0) += 1;
+            if stream[0] == 0 {
+                let account = std::str::from_utf8(&stream[1..])
+                    .unwrap()
+                    .trim_start_matches("account-")
+                    .parse()
+                    .unwrap();
+                self.versions.insert(account, *version);
+            }
+        }
+        let there: BTreeSet<u64> = parts.keys().copied().collect();
+        assert!(parts.values().all(|parts| *parts == 3), "units are whole");
+        let lost: Vec<_> = self.known.present.difference(&there).collect();
+        assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
+        let risen: Vec<_> = self.known.absent.intersection(&there).collect();
+        assert!(risen.is_empty(), "refused and there: {risen:?}");
+        for number in std::mem::take(&mut self.known.open) {
+            let home = if there.contains(&number) { &mut self.known.present } else { &mut self.known.absent };
+            home.insert(number);
+        }
+        let known: BTreeSet<u64> = self.known.present.clone();
+        assert_eq!(there, known, "nothing else is there");
+    }
+
+    fn rows(&self) -> Vec<(i64, Vec<u8>, u64, Vec<u8>)> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
+        let connection = Connection::open_with_flags_and_vfs(self.path(), flags, disk::NAME).unwrap();
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
+        let sound: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        assert_eq!(sound, "ok");
+        let mut statement =
+            connection.prepare("SELECT place, stream, version, payload FROM records ORDER BY place").unwrap();
+        let rows = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)? as u64, row.get(3)?)));
+        rows.unwrap().map(Result::unwrap).collect()
+    }
+}
+
+/// Two records in the account's stream and one in a side stream; each payload begins with the unit's number.
+fn two_streams(number: u64, account_number: u64, version: u64, size: u64) -> Unit {
+    let id = account_number.to_string();
+    let mut payload = number.to_le_bytes().to_vec();
+    payload.extend((0..size).map(|n| n as u8));
+    let record = || event("Held", &payload);
+    let side = side(&id, TransactionId::derive("simulation", &number.to_string()));
+    Unit {
+        appends: vec![
+            append(&account(&id), Version::new(version), vec![record(), record()]),
+            append(&side, Version::EMPTY, vec![record()]),
+        ],
+    }
+}
+
+fn seeds() -> std::ops::Range<u64> {
+    let count = std::env::var("SIDESTREAM_SEEDS").ok().and_then(|count| count.parse().ok()).unwrap_or(150);
+    0..count
+}
+
+fn random_faults(rng: &mut Rng) -> Faults {
+    let at = |rng: &mut Rng| 1 + rng.below(160);
+    let times = |rng: &mut Rng| if rng.chance(2) { 1 } else { 1 + rng.below(40) };
+    let mut faults = Faults::default();
+    match rng.below(8) {
+        0 | 1 => faults.cut_at = Some(at(rng)),
+        2 => faults.sync_fails = Some((at(rng), times(rng))),
+        3 => faults.full = Some((at(rng), times(rng))),
+        4 => faults.write_fails = Some((at(rng), times(rng))),
+        5 => {
+            faults.sync_fails = Some((at(rng), times(rng)));
+            faults.cut_at = Some(at(rng));
+        }
+        6 => {
+            faults.sync_fails = Some((at(rng), 1));
+            faults.full = Some((at(rng), times(rng)));
+            faults.write_fails = Some((at(rng), 1));
+        }
+        _ => {}
+    }
+    faults
+}
+
+#[test]
+fn random_faults_over_many_lives() {
+    let mut total = Counts::default();
+    for seed in seeds() {
+        let mut run = Run::new(1_000_000 + seed, seed);
+        for _ in 0..6 {
+            let faults = random_faults(&mut run.rng);
+            let batches = 2 + run.rng.below(25);
+            run.live(faults, batches);
+        }
+        run.live(Faults::default(), 1);
+        run.live(Faults::default(), 0);
+        add(&mut total, &run.counts);
+    }
+    println!("{total:?}");
+    assert!(total.acknowledged > 1_000 && total.refused > 100 && total.unknown > 10, "{total:?}");
+    assert!(total.stopped > 0 && total.starts_failed > 0 && total.checkpoints_failed > 0, "{total:?}");
+}
+
+#[test]
+fn the_power_goes_at_every_single_operation() {
+    let mut cuts = 0;
+    for cut_at in 1.. {
+        let mut run = Run::new(2_000_000 + cut_at, cut_at);
+        run.live(Faults::default(), 3);
+        run.rng = Rng(77);
+        run.live(Faults { cut_at: Some(cut_at), ..Faults::default() }, 12);
+        run.live(Faults::default(), 2);
+        run.live(Faults::default(), 0);
+        cuts += 1;
+        if run.known.next > 0 && disk::with(run.number, |disk| disk.operations()) == 0 {
+            break;
+        }
+        if cut_at > 260 {
+            break;
+        }
+    }
+    assert!(cuts > 100, "{cuts}");
+}
+
+#[test]
+fn a_sync_fails_at_every_single_operation_once_and_for_ever() {
+    let mut total = Counts::default();
+    for times in [1, u64::MAX] {
+        for at in 1..160 {
+            let mut run = Run::new(3_000_000 + at * 2 + times % 2, at);
+            run.live(Faults::default(), 3);
+            run.live(Faults { sync_fails: Some((at, times)), ..Faults::default() }, 12);
+            run.live(Faults::default(), 2);
+            run.live(Faults::default(), 0);
+            add(&mut total, &run.counts);
+        }
+    }
+    assert!(total.unknown > 50 && total.stopped > 20 && total.refused > 100, "{total:?}");
+}
+
+fn add(total: &mut Counts, one: &Counts) {
+    total.lives += one.lives;
+    total.acknowledged += one.acknowledged;
+    total.refused += one.refused;
+    total.unknown += one.unknown;
+    total.stopped += one.stopped;
+    total.starts_failed += one.starts_failed;
+    total.checkpoints_failed += one.checkpoints_failed;
+}
