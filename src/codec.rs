@@ -3,26 +3,34 @@
 //! What was written stays readable: a reader decodes with the codec that the record names, whichever
 //! codec writes today, and hands bytes of an older schema version to the user's upcaster.
 
+mod bounded;
+
 use std::fmt;
+#[cfg(feature = "bincode")]
+use std::marker::PhantomData;
 use std::sync::Arc;
 
+use bounded::{Bounded, Budget};
 use bytes::Bytes;
 use serde::Serialize;
-use serde::de::{DeserializeOwned, DeserializeSeed};
+use serde::de::DeserializeOwned;
+#[cfg(feature = "bincode")]
+use serde::de::DeserializeSeed;
 
 use crate::error::{Error, Result};
 use crate::event::{CodecName, NewRecord};
+#[cfg(feature = "bincode")]
 use crate::limits;
 
 /// What a [`Codec`] hands its deserializer to.
 pub type Visit<'a> =
     dyn FnMut(&mut dyn erased_serde::Deserializer<'_>) -> Result<(), erased_serde::Error> + 'a;
 
-/// A way to write values as bytes. Implement it for a format of your own; [`Json`] and [`Bincode`]
-/// are built in.
+/// A way to write values as bytes: implement it for a format of your own.
 ///
 /// An implementation must
-/// - read what it wrote, for ever: the name is stored, so another format needs another name;
+/// - read what it wrote, for ever: the name is stored, so another format needs another name, and not that of
+///   a built-in one;
 /// - refuse trailing bytes, and input that claims more elements or depth than its bytes can hold;
 /// - never panic on hostile bytes.
 pub trait Codec: fmt::Debug + Send + Sync + 'static {
@@ -42,99 +50,52 @@ pub trait Codec: fmt::Debug + Send + Sync + 'static {
     fn decode(&self, bytes: &[u8], visit: &mut Visit<'_>) -> Result<()>;
 }
 
-/// JSON: for people, and for SQL.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Json;
-
-impl Codec for Json {
-    fn name(&self) -> CodecName {
-        builtin("json")
-    }
-
-    fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Vec<u8>> {
-        serde_json::to_vec(value)
-            .map_err(|source| Error::invalid("a value cannot be written as JSON").caused_by(source))
-    }
-
-    fn decode(&self, bytes: &[u8], visit: &mut Visit<'_>) -> Result<()> {
-        let mut reader = serde_json::Deserializer::from_slice(bytes);
-        visit(&mut <dyn erased_serde::Deserializer<'_>>::erase(&mut reader)).map_err(undecodable)?;
-        reader.end().map_err(undecodable)
-    }
-}
-
-/// bincode 2 with its standard configuration (variable-length integers, little endian): compact.
-#[cfg(feature = "bincode")]
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Bincode;
-
-#[cfg(feature = "bincode")]
-impl Codec for Bincode {
-    fn name(&self) -> CodecName {
-        builtin("bincode")
-    }
-
-    fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Vec<u8>> {
-        bincode::serde::encode_to_vec(value, bincode::config::standard())
-            .map_err(|source| Error::invalid("a value cannot be written by bincode").caused_by(source))
-    }
-
-    fn decode(&self, bytes: &[u8], visit: &mut Visit<'_>) -> Result<()> {
-        let config = bincode::config::standard().with_limit::<{ limits::PAYLOAD_BYTES }>();
-        let ((), read) =
-            bincode::serde::seed_decode_from_slice(Visiting(visit), bytes, config).map_err(undecodable)?;
-        if read == bytes.len() {
-            return Ok(());
-        }
-        Err(Error::corrupt("bytes are left over after a value").expected(bytes.len(), read))
-    }
-}
-
-/// Carries a [`Visit`] into a format's own entry point.
-#[cfg(feature = "bincode")]
-struct Visiting<'v, 'f>(&'v mut Visit<'f>);
-
-#[cfg(feature = "bincode")]
-impl<'de> DeserializeSeed<'de> for Visiting<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
-        (self.0)(&mut <dyn erased_serde::Deserializer<'_>>::erase(reader)).map_err(serde::de::Error::custom)
-    }
-}
-
-fn builtin(name: &'static str) -> CodecName {
-    CodecName::builtin(name)
-}
-
-fn undecodable(source: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::corrupt("bytes cannot be decoded").caused_by(source)
-}
-
 /// The codec that writes, and all that can read.
+///
+/// Two are built in, under the names `json` (for people, and for SQL) and `bincode` (compact: bincode 2 with its
+/// standard configuration of variable-length integers, little endian). They are always among the readers.
 #[derive(Debug, Clone)]
 pub struct Codecs {
-    writer: Arc<dyn Codec>,
-    readers: Arc<[Arc<dyn Codec>]>,
+    writer: Format,
+    others: Arc<[Arc<dyn Codec>]>,
+}
+
+/// The built-in formats are called directly, not through [`Codec`]: an error that crosses `erased_serde` is
+/// formatted once for each level of nesting, and bincode's errors double their length each time.
+#[derive(Debug, Clone)]
+enum Format {
+    Json,
+    #[cfg(feature = "bincode")]
+    Bincode,
+    Other(Arc<dyn Codec>),
 }
 
 impl Codecs {
-    /// Writes with `writer`; reads what it and the built-in codecs wrote.
+    /// Writes JSON.
     #[must_use]
-    pub fn new(writer: impl Codec) -> Self {
-        Self::with_readers(writer, [])
+    pub fn json() -> Self {
+        Self { writer: Format::Json, others: Arc::new([]) }
     }
 
-    /// Writes with `writer`; reads what it, `older` and the built-in codecs wrote.
+    /// Writes bincode.
+    #[cfg(feature = "bincode")]
     #[must_use]
-    pub fn with_readers(writer: impl Codec, older: impl IntoIterator<Item = Arc<dyn Codec>>) -> Self {
+    pub fn bincode() -> Self {
+        Self { writer: Format::Bincode, others: Arc::new([]) }
+    }
+
+    /// Writes with a codec of your own.
+    #[must_use]
+    pub fn custom(writer: impl Codec) -> Self {
         let writer: Arc<dyn Codec> = Arc::new(writer);
-        let mut readers = vec![Arc::clone(&writer)];
-        readers.extend(older);
-        #[cfg(feature = "bincode")]
-        readers.push(Arc::new(Bincode));
-        readers.push(Arc::new(Json));
-        Self { writer, readers: readers.into() }
+        Self { others: Arc::new([Arc::clone(&writer)]), writer: Format::Other(writer) }
+    }
+
+    /// Reads what further codecs of your own wrote.
+    #[must_use]
+    pub fn reading(mut self, older: impl IntoIterator<Item = Arc<dyn Codec>>) -> Self {
+        self.others = self.others.iter().cloned().chain(older).collect();
+        self
     }
 
     /// Writes a value; the name goes beside the bytes.
@@ -142,7 +103,38 @@ impl Codecs {
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) when the format cannot express it.
     pub fn encode<T: Serialize>(&self, value: &T) -> Result<(CodecName, Bytes)> {
-        Ok((self.writer.name(), Bytes::from(self.writer.encode(value)?)))
+        let (name, bytes) = match &self.writer {
+            Format::Json => (JSON, serde_json::to_vec(value).map_err(|error| inexpressible(&JSON, error))?),
+            #[cfg(feature = "bincode")]
+            Format::Bincode => {
+                let bytes = bincode::serde::encode_to_vec(value, bincode::config::standard());
+                (BINCODE, bytes.map_err(|error| inexpressible(&BINCODE, error))?)
+            }
+            Format::Other(codec) => (codec.name(), codec.encode(value)?),
+        };
+        Ok((name, Bytes::from(bytes)))
+    }
+
+    fn decode<T: DeserializeOwned>(&self, codec: &CodecName, bytes: &[u8]) -> Result<T> {
+        match codec.as_str() {
+            "json" => decode_json(bytes),
+            #[cfg(feature = "bincode")]
+            "bincode" => decode_bincode(bytes),
+            _ => self.decode_other(codec, bytes),
+        }
+    }
+
+    fn decode_other<T: DeserializeOwned>(&self, name: &CodecName, bytes: &[u8]) -> Result<T> {
+        let codec = self.others.iter().find(|codec| codec.name() == *name).ok_or_else(|| {
+            Error::corrupt(format!("codec {name} is not known here"))
+                .advice("give the handler this codec among its readers")
+        })?;
+        let (budget, mut value) = (Budget::new(), None);
+        codec.decode(bytes, &mut |reader| {
+            value = Some(T::deserialize(Bounded::new(reader, &budget))?);
+            Ok(())
+        })?;
+        value.ok_or_else(|| Error::corrupt(format!("codec {name} gave no value")))
     }
 
     /// The content of a record, ready to be decoded.
@@ -162,10 +154,54 @@ impl Default for Codecs {
     /// Writes bincode where the feature is on, JSON otherwise.
     fn default() -> Self {
         #[cfg(feature = "bincode")]
-        return Self::new(Bincode);
+        return Self::bincode();
         #[cfg(not(feature = "bincode"))]
-        Self::new(Json)
+        Self::json()
     }
+}
+
+const JSON: CodecName = CodecName::builtin("json");
+#[cfg(feature = "bincode")]
+const BINCODE: CodecName = CodecName::builtin("bincode");
+
+fn decode_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    let (budget, mut reader) = (Budget::new(), serde_json::Deserializer::from_slice(bytes));
+    let value = T::deserialize(Bounded::new(&mut reader, &budget)).map_err(undecodable)?;
+    reader.end().map_err(undecodable)?;
+    Ok(value)
+}
+
+#[cfg(feature = "bincode")]
+fn decode_bincode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    let config = bincode::config::standard().with_limit::<{ limits::PAYLOAD_BYTES }>();
+    let budget = Budget::new();
+    let typed = Typed::<T>(&budget, PhantomData);
+    let (value, read) = bincode::serde::seed_decode_from_slice(typed, bytes, config).map_err(undecodable)?;
+    if read == bytes.len() {
+        return Ok(value);
+    }
+    Err(Error::corrupt("bytes are left over after a value").expected(bytes.len(), read))
+}
+
+/// Carries the type and the budget into bincode's entry point, which tells how many bytes it read.
+#[cfg(feature = "bincode")]
+struct Typed<'b, T>(&'b Budget, PhantomData<T>);
+
+#[cfg(feature = "bincode")]
+impl<'de, T: DeserializeOwned> DeserializeSeed<'de> for Typed<'_, T> {
+    type Value = T;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, reader: D) -> Result<T, D::Error> {
+        T::deserialize(Bounded::new(reader, self.0))
+    }
+}
+
+fn inexpressible(codec: &CodecName, source: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::invalid(format!("a value cannot be written by {codec}")).caused_by(source)
+}
+
+fn undecodable(source: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::corrupt("bytes cannot be decoded").caused_by(source)
 }
 
 /// Stored bytes with all that is known of them: what an upcaster is given.
@@ -196,17 +232,7 @@ impl Encoded<'_> {
     /// # Errors
     /// [`Corrupt`](crate::ErrorKind::Corrupt) when the codec is unknown or the bytes are not of this type.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
-        let codec =
-            self.codecs.readers.iter().find(|codec| codec.name() == *self.codec).ok_or_else(|| {
-                Error::corrupt(format!("codec {} of {} is not known here", self.codec, self.name))
-                    .advice("give the handler this codec among its readers")
-            })?;
-        let mut value = None;
-        codec.decode(self.bytes, &mut |reader| {
-            value = Some(erased_serde::deserialize::<T>(reader)?);
-            Ok(())
-        })?;
-        value.ok_or_else(|| Error::corrupt(format!("codec {} gave no value", self.codec)))
+        self.codecs.decode(self.codec, self.bytes)
     }
 
     /// What an upcaster answers to a schema version that it does not know.
@@ -240,18 +266,46 @@ mod tests {
 
     #[test]
     fn another_writer_still_reads_what_was_written_before() {
-        let old = record(&Codecs::new(Json), &(7_i64, "held"));
+        let old = record(&Codecs::json(), &(7_i64, "held"));
         let back: (i64, String) = Codecs::default().open(&old).decode().expect("decodes");
         assert_eq!(back, (7, "held".to_owned()));
     }
 
     #[test]
     fn trailing_bytes_are_refused() {
-        for codecs in [Codecs::default(), Codecs::new(Json)] {
+        for codecs in [Codecs::default(), Codecs::json()] {
             let mut long = record(&codecs, &7_u8);
-            long.payload = [&long.payload[..], b"1 "].concat().into();
+            long.payload = [&long.payload[..], b" 1"].concat().into();
             assert!(codecs.open(&long).decode::<u8>().is_err(), "{codecs:?}");
         }
+    }
+
+    #[cfg(feature = "bincode")]
+    #[derive(Debug, serde::Deserialize)]
+    #[allow(dead_code, reason = "only decoded")]
+    struct Nested(Option<Box<Nested>>);
+
+    #[test]
+    fn hostile_depth_is_refused() {
+        let mut deep = record(&Codecs::json(), &0_u8);
+        deep.payload = "[".repeat(100_000).into();
+        assert!(Codecs::default().open(&deep).decode::<serde_json::Value>().is_err());
+        #[cfg(feature = "bincode")]
+        {
+            let mut deep = record(&Codecs::default(), &0_u8);
+            deep.payload = vec![1; 500_000].into();
+            let error = Codecs::default().open(&deep).decode::<Nested>().expect_err("too deep");
+            assert!(error.to_string().contains("nested deeper"), "{error}");
+        }
+    }
+
+    #[cfg(feature = "bincode")]
+    #[test]
+    fn a_hostile_count_of_nothings_is_refused() {
+        let mut bomb = record(&Codecs::default(), &0_u8);
+        bomb.payload = Bytes::from_static(&[253, 255, 255, 255, 255, 255, 255, 255, 127]);
+        let error = Codecs::default().open(&bomb).decode::<Vec<()>>().expect_err("too many");
+        assert!(error.to_string().contains("elements"), "{error}");
     }
 
     #[cfg(feature = "bincode")]

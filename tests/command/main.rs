@@ -11,9 +11,13 @@
 #[allow(dead_code, reason = "not every test binary uses all of the rules")]
 mod rules;
 
+mod bounds;
+mod compaction;
 mod copies;
 mod crash;
+mod evolution;
 mod front_door;
 mod recovery;
 mod snapshots;
+mod submitted;
 mod support;

@@ -1,0 +1,64 @@
+//! Compaction: an open step's tail, and a snapshot, are never removed.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use sidestream::stream::Version;
+use sidestream::testkit::{effort, run};
+use sidestream::{CommandHandler, Decider, ErrorKind};
+
+use crate::rules::{Account, Command};
+use crate::support::{BOTH, account, deposit, funds, leave_open, snapshotting, store, tx};
+
+proptest! {
+    #![proptest_config(effort::proptest_config(200, "proptest-regressions/compaction.txt"))]
+
+    #[test]
+    fn compaction_takes_nothing_that_anybody_needs(
+        batch in any::<bool>(),
+        before in 0_u64..40,
+        after in 0_u64..40,
+        through in 0_u64..120,
+        open in any::<bool>(),
+    ) {
+        let atomicity = BOTH[usize::from(batch)];
+        run(async {
+            let (store, id) = (store(atomicity), account("7"));
+            let accounts = snapshotting(store.clone(), 5);
+            deposit(&accounts, &id, 0, before + 1).await;
+            let at_request = accounts.query(&id, |_, version| version).await.expect("readable");
+            if open {
+                leave_open(store.clone(), &id, tx("open"), Command::Hold { minor: 1 }).await;
+            }
+            deposit(&accounts, &id, before + 1, before + 1 + after).await;
+            let expected = funds(&accounts, &id).await;
+
+            let floor = accounts.compact(&id, Version::new(through)).await.expect("compacted");
+            assert!(floor <= Version::new(through));
+            assert!(!open || floor <= at_request, "floor {floor} is above the open request at {at_request}");
+            // A new process, with nothing in memory.
+            let restarted = snapshotting(store, 5);
+            assert_eq!(funds(&restarted, &id).await, expected);
+            let recovery = restarted.recover(Duration::ZERO).await.expect("swept");
+            assert_eq!((recovery.settled(), recovery.failed), (u64::from(open), 0));
+            let again = restarted.handle(&id, tx(0), Command::Deposit { minor: 1 }).await.expect("handled");
+            assert!(again.is_accepted(), "replays outlive what they rest on");
+            assert_eq!(restarted.compact(&id, Version::EMPTY).await.expect("compacted"), floor, "never lower");
+        });
+    }
+}
+
+/// Someone truncated without asking: the account stops, rather than start from nothing.
+#[test]
+fn a_stream_without_its_beginning_and_without_a_snapshot_is_corrupt() {
+    run(async {
+        let (store, id) = (store(BOTH[0]), account("7"));
+        deposit(&snapshotting(store.clone(), 0), &id, 0, 10).await;
+        let stream = Account::CATEGORY.stream(&id);
+        sidestream::EventStore::truncate(&store, &stream, Version::new(4)).await.expect("truncated");
+        let accounts = CommandHandler::new(store, Account);
+        let error =
+            accounts.handle(&id, tx("x"), Command::Deposit { minor: 1 }).await.expect_err("no beginning");
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    });
+}
