@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sidestream::store::sqlite::{Integrity, SqliteStore};
-use sidestream::store::{ReadFrom, StreamRead};
+use sidestream::store::{AppendFailure, ReadFrom, StreamRead};
 use sidestream::stream::Version;
 use sidestream::{EventStore, TransactionId};
 
@@ -15,9 +16,18 @@ use crate::support::*;
 const PATH: &str = "SIDESTREAM_TEST_KILLED_STORE";
 const ROUNDS: u32 = 6;
 const WRITERS: u64 = 8;
+/// After so many answers the child ends by itself, abruptly: it never outlives a test that failed.
+const MOST_ACKS: usize = 2_000;
+static ACKS: AtomicUsize = AtomicUsize::new(0);
 
-fn start(path: &std::path::Path) -> Child {
-    Command::new(std::env::current_exe().unwrap())
+/// Starts a process that appends, under another program where one is given.
+fn start(path: &std::path::Path, under: &[&str]) -> Child {
+    let test = std::env::current_exe().unwrap();
+    let mut command = under.first().map_or_else(|| Command::new(&test), Command::new);
+    if !under.is_empty() {
+        command.args(&under[1..]).arg(&test);
+    }
+    command
         .args(["kill::append_in_a_child", "--exact", "--nocapture", "--ignored"])
         .env(PATH, path)
         .stdout(Stdio::piped())
@@ -26,8 +36,9 @@ fn start(path: &std::path::Path) -> Child {
         .unwrap()
 }
 
-/// What the child was told is there: by writer, the version of its account.
-fn listen_then_kill(mut child: Child, acks: usize) -> BTreeMap<u64, u64> {
+/// What the child was told is there (by writer, the version of its account), and how often, until it ends. It
+/// is killed after so many answers.
+fn listen(mut child: Child, acks: usize) -> (BTreeMap<u64, u64>, usize) {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut told = BTreeMap::new();
     let mut count = 0;
@@ -43,6 +54,11 @@ fn listen_then_kill(mut child: Child, acks: usize) -> BTreeMap<u64, u64> {
         }
     }
     child.wait().unwrap();
+    (told, count)
+}
+
+fn listen_then_kill(child: Child, acks: usize) -> BTreeMap<u64, u64> {
+    let (told, count) = listen(child, acks);
     assert!(count >= acks, "the child ended by itself after {count} answers");
     told
 }
@@ -52,33 +68,57 @@ async fn nothing_acknowledged_is_lost_by_kill_9() {
     let place = Place::new();
     let mut versions = BTreeMap::new();
     for round in 0..ROUNDS {
-        let told = listen_then_kill(start(&place.path()), 40 + 57 * round as usize);
+        let told = listen_then_kill(start(&place.path(), &[]), 40 + 57 * round as usize);
         versions.extend(told);
         let store = place.open();
-        for (writer, version) in &versions {
-            let page = read(&store, &account(&writer.to_string()), 0).await.unwrap();
-            assert!(page.head.get() >= *version, "writer {writer}: told {version}, found {}", page.head);
-            assert_eq!(page.head.get() % 2, 0, "units of two records are whole");
-            for record in &page.records {
-                // Each event has its side stream, written in the same unit.
-                let transaction = record.data.cause.as_ref().unwrap().transaction;
-                let stream = side(&writer.to_string(), transaction);
-                let from = ReadFrom::After(Version::EMPTY);
-                let side =
-                    store.read_streams(vec![StreamRead { stream, from, limit: 1 }]).await.remove(0).unwrap();
-                assert_eq!(side.head, Version::new(1));
-            }
-        }
-        let mut total = 0;
-        for partition in store.properties().partitions.all() {
-            total += check_log(&store, partition).await;
-        }
-        assert!(total > 0);
+        check(&store, &versions).await;
         wait_for_check(&store).await;
         if round % 2 == 0 {
             store.close().await.unwrap();
         }
     }
+}
+
+/// The real thing, where the tool is installed: the kernel answers EIO to some syncs. One is fenced off and the
+/// service goes on; when all fail the process ends by itself, with a signal.
+#[tokio::test]
+#[ignore = "needs strace"]
+async fn nothing_acknowledged_is_lost_by_failing_syncs() {
+    let place = Place::new();
+    let mut versions = BTreeMap::new();
+    for (when, ends) in [("20", false), ("33", false), ("24+", true), ("31..32", false), ("40+", true)] {
+        let inject = format!("inject=fsync:error=EIO:when={when}");
+        let child =
+            start(&place.path(), &["strace", "-f", "-o", "/dev/null", "-e", "trace=fsync", "-e", &inject]);
+        let (told, count) = listen(child, usize::MAX);
+        assert_eq!(count < MOST_ACKS, ends, "{when}: {count} answers");
+        versions.extend(told);
+        let store = place.open();
+        check(&store, &versions).await;
+    }
+}
+
+/// All that was told is there, whole and in order.
+async fn check(store: &SqliteStore, versions: &BTreeMap<u64, u64>) {
+    for (writer, version) in versions {
+        let page = read(store, &account(&writer.to_string()), 0).await.unwrap();
+        assert!(page.head.get() >= *version, "writer {writer}: told {version}, found {}", page.head);
+        assert_eq!(page.head.get() % 2, 0, "units of two records are whole");
+        for record in &page.records {
+            // Each event has its side stream, written in the same unit.
+            let transaction = record.data.cause.as_ref().unwrap().transaction;
+            let stream = side(&writer.to_string(), transaction);
+            let from = ReadFrom::After(Version::EMPTY);
+            let side =
+                store.read_streams(vec![StreamRead { stream, from, limit: 1 }]).await.remove(0).unwrap();
+            assert_eq!(side.head, Version::new(1));
+        }
+    }
+    let mut total = 0;
+    for partition in store.properties().partitions.all() {
+        total += check_log(store, partition).await;
+    }
+    assert!(total > 0);
 }
 
 async fn wait_for_check(store: &SqliteStore) {
@@ -126,8 +166,15 @@ async fn write(store: SqliteStore, writer: u64) {
             Version::EMPTY,
             vec![event("Requested", b"")],
         ));
-        put_unit(&store, unit).await.unwrap();
-        version += 2;
+        // What failed and was fenced off is tried again, with the same id.
+        match put_unit(&store, unit).await {
+            Ok(_) => version += 2,
+            Err(AppendFailure::Refused(_)) => continue,
+            Err(failure) => panic!("{failure}"),
+        }
         println!("ACK {writer} {version}");
+        if ACKS.fetch_add(1, Ordering::SeqCst) >= MOST_ACKS {
+            std::process::abort();
+        }
     }
 }

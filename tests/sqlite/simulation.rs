@@ -220,7 +220,7 @@ fn two_streams(number: u64, account_number: u64, version: u64, size: u64) -> Uni
 }
 
 fn seeds() -> std::ops::Range<u64> {
-    let count = std::env::var("SIDESTREAM_SEEDS").ok().and_then(|count| count.parse().ok()).unwrap_or(150);
+    let count = std::env::var("SIDESTREAM_SEEDS").ok().and_then(|count| count.parse().ok()).unwrap_or(60);
     0..count
 }
 
@@ -301,6 +301,23 @@ fn a_sync_fails_at_every_single_operation_once_and_for_ever() {
         }
     }
     assert!(total.unknown > 50 && total.stopped > 20 && total.refused > 100, "{total:?}");
+}
+
+#[test]
+fn a_full_disk_never_stops_the_store_and_work_resumes_with_room() {
+    let mut refused = 0;
+    for at in 1..120 {
+        let mut run = Run::new(4_000_000 + at, at);
+        run.live(Faults::default(), 3);
+        let before = run.counts.acknowledged;
+        run.live(Faults { full: Some((at, 30)), ..Faults::default() }, 60);
+        assert_eq!(run.counts.stopped, 0, "{at}");
+        assert!(run.counts.starts_failed > 0 || run.counts.acknowledged > before, "{at}");
+        run.live(Faults::default(), 2);
+        run.live(Faults::default(), 0);
+        refused += run.counts.refused;
+    }
+    assert!(refused > 1_000, "{refused}");
 }
 
 fn add(total: &mut Counts, one: &Counts) {

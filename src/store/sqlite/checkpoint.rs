@@ -21,7 +21,7 @@ pub struct WalLimits {
 
 impl Default for WalLimits {
     fn default() -> Self {
-        Self { checkpoint_bytes: 8 << 20, restart_bytes: 64 << 20, most_bytes: 1 << 30 }
+        Self { checkpoint_bytes: 8 << 20, restart_bytes: 64 << 20, most_bytes: 256 << 20 }
     }
 }
 

@@ -52,6 +52,11 @@ pub(super) fn rollback_is_final(error: &rusqlite::Error) -> bool {
     )
 }
 
+/// Whether there was no room. A sync that finds none is an I/O error instead.
+pub(super) fn is_full(error: &rusqlite::Error) -> bool {
+    code(error) == Some(ErrorCode::DiskFull)
+}
+
 fn code(error: &rusqlite::Error) -> Option<ErrorCode> {
     error.sqlite_error_code()
 }

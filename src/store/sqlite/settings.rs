@@ -37,6 +37,8 @@ const WRITER: &[(&str, i64)] = &[
     // answered.
     ("synchronous", 2),
     ("wal_autocheckpoint", 0),
+    // In KiB where negative. A batch that does not fit is written to the WAL twice.
+    ("cache_size", -65_536),
     ("journal_size_limit", JOURNAL_LIMIT_BYTES),
     #[cfg(target_os = "macos")]
     ("fullfsync", 1),
@@ -45,7 +47,7 @@ const WRITER: &[(&str, i64)] = &[
 ];
 
 /// Settings of readers.
-const READER: &[(&str, i64)] = &[("query_only", 1)];
+const READER: &[(&str, i64)] = &[("query_only", 1), ("cache_size", -16_384)];
 
 /// Demands a SQLite that keeps what it is given.
 pub(super) fn check_library() -> Result<()> {

@@ -62,7 +62,8 @@ struct Door {
 }
 
 impl SqliteStore {
-    /// Opens the store at `path`, and makes it where there is none.
+    /// Opens the store at `path`, and makes it where there is none. It blocks: the files are read and synced, the
+    /// whole write-ahead log too after an unclean stop.
     ///
     /// # Errors
     /// As [`Options::open`].

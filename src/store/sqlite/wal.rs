@@ -20,6 +20,9 @@
 //! What cannot be told from a torn last transaction, and is not: damage that spares at most the last transaction
 //! behind it.
 //!
+//! One false alarm is left, on the safe side: the commit that fences off a failed one is itself torn within the
+//! header of its frame, where a sector ends there, and the remains of the failed one lie behind it.
+//!
 //! The format is described at <https://www.sqlite.org/fileformat2.html#the_write_ahead_log>.
 
 use crate::error::{Error, Result};

@@ -136,6 +136,13 @@ impl Writer {
                     "nothing was written; look at the disk, back off, and retry with the same transaction id",
                 ))
             }
+            // The mark of a commit is in its last frame, and SQLite writes none after one that found no room: a full
+            // disk, at COMMIT too, leaves nothing that a later start could take for a commit.
+            Err(again) if failure::is_full(&source) && failure::is_full(&again) => {
+                Halt::Refused(failure::of("a commit", source).advice(
+                    "nothing was written; make room on the disk, and retry with the same transaction id",
+                ))
+            }
             Err(again) => self.stop(source, again),
         }
     }

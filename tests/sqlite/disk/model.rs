@@ -148,18 +148,24 @@ impl Disk {
 
     pub fn write(&mut self, name: &str, at: usize, bytes: &[u8]) -> Result<(), Failure> {
         self.tick()?;
-        for (fault, failure) in
-            [(&mut self.faults.full, Failure::Full), (&mut self.faults.write_fails, Failure::Write)]
+        let faults = &mut self.faults;
+        let (mut bytes, mut result) = (bytes, Ok(()));
+        for (fault, failure) in [(&mut faults.full, Failure::Full), (&mut faults.write_fails, Failure::Write)]
         {
             if strikes(fault, self.operations) {
                 self.failed_writes += 1;
-                return Err(failure);
+                // A write that fails may have got some way, by whole sectors.
+                let parts = sectors(at, bytes);
+                let done = self.rng.below(parts.len() as u64) as usize;
+                bytes = &bytes[..parts[..done].iter().map(|(_, part)| part.len()).sum()];
+                result = Err(failure);
+                break;
             }
         }
         let file = self.files.get_mut(name).ok_or(Failure::Dead)?;
         write(&mut file.cache, at, bytes);
         file.pending.push(Pending::Write(at, bytes.to_vec()));
-        Ok(())
+        result
     }
 
     pub fn truncate(&mut self, name: &str, length: usize) -> Result<(), Failure> {
