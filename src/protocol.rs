@@ -239,7 +239,9 @@ impl<R: Rules> Attempt<R> {
             // An effect without a request: the side stream is the one that lost its history.
             Some(_) if R::LOOK_FIRST => work.lost::<R>(end),
             _ if !work.requested => {
-                work.committed = end;
+                // Not `end`: the state may run ahead of the stream by a unit that is not committed yet, and
+                // a request, which may be committed without that unit, speaks of what exists only.
+                work.committed = work.committed.max(work.known);
                 self.begin(work)
             }
             _ => self.ready(work),
