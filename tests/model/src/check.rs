@@ -7,8 +7,9 @@ use sidestream::protocol::{Rules, Sound};
 use stateright::{Checker, HasDiscoveries, Model, Path};
 
 use crate::fault::Fault;
-use crate::model::{Move, Protocol, SOUND, Sight};
+use crate::model::{Move, Protocol, SOUND};
 use crate::setup::{Habits, Setup};
+use crate::sight::{Sight, Sights};
 use crate::world::World;
 
 /// Set it to see the interleaving of every violation that a test expects.
@@ -42,7 +43,7 @@ impl Effort {
 }
 
 /// What an exploration came to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Report {
     /// Different states.
     pub states: usize,
@@ -52,29 +53,52 @@ pub struct Report {
     pub depth: usize,
     /// How long it took.
     pub took: Duration,
+    /// What it came across.
+    pub sights: Sights,
+}
+
+impl Report {
+    /// Adds another exploration.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            states: self.states + other.states,
+            transitions: self.transitions + other.transitions,
+            depth: self.depth.max(other.depth),
+            took: self.took + other.took,
+            sights: self.sights.and(other.sights),
+        }
+    }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { states, transitions, depth, took } = self;
+        let Self { states, transitions, depth, took, .. } = self;
         write!(f, "{states} states, {transitions} transitions, depth {depth}, {:.2} s", took.as_secs_f64())
     }
 }
 
-/// Explores all of `setup` under all rules, and demands that every property holds, that there were at least so
-/// many states, and that the exploration came across all of `sights`.
+/// Explores all of `setups` under all rules, and demands that every property holds in every state, that there
+/// were at least so many states, and that the explorations together came across all of `sights`.
 ///
 /// # Panics
 /// When that is not so.
-pub fn holds(name: &str, setup: Setup, least: usize, sights: &[Sight]) -> Report {
-    let (report, violation, unseen) = explore::<Sound>(setup, sights);
-    eprintln!("{name}: {report}");
-    if let Some(violation) = violation {
-        panic!("{name}: {violation}");
+pub fn hold(name: &str, setups: impl IntoIterator<Item = Setup>, least: usize, sights: &[Sight]) -> Report {
+    let (mut sum, mut count) = (Report::default(), 0_usize);
+    for setup in setups {
+        let (report, violation) = explore::<Sound>(setup.clone());
+        if let Some(violation) = violation {
+            panic!("{name}: {:?}: {violation}", setup.who);
+        }
+        assert!(report.states > 1, "{name}: nothing happened in {:?}", setup.who);
+        sum = sum.and(report);
+        count += 1;
     }
+    eprintln!("{name}: {count} setups, {sum}");
+    let unseen: Vec<_> = sights.iter().filter(|sight| !sum.sights.have(**sight)).collect();
     assert!(unseen.is_empty(), "{name}: the exploration never came across {unseen:?}");
-    assert!(report.states >= least, "{name}: {} states are too few to prove anything", report.states);
-    report
+    assert!(sum.states >= least, "{name}: {} states are too few to prove anything", sum.states);
+    sum
 }
 
 /// Explores `setup` under `R` or with other habits, after it was found sound with all rules in force; demands that a violation is found, and that it is one of `expected`.
@@ -82,7 +106,7 @@ pub fn holds(name: &str, setup: Setup, least: usize, sights: &[Sight]) -> Report
 /// # Panics
 /// When that is not so.
 pub fn breaks<R: Rules>(name: &str, setup: Setup, expected: &[Fault]) {
-    let (sound, clean, _) = explore::<Sound>(Setup { habits: Habits::SOUND, ..setup.clone() }, &[]);
+    let (sound, clean) = explore::<Sound>(Setup { habits: Habits::SOUND, ..setup.clone() });
     if let Some(clean) = clean {
         panic!("with {name} in force, the same setup is not sound either ({sound}): {clean}");
     }
@@ -94,7 +118,7 @@ pub fn breaks<R: Rules>(name: &str, setup: Setup, expected: &[Fault]) {
 /// # Panics
 /// When no such violation is found.
 pub fn breaks_alone<R: Rules>(name: &str, setup: Setup, expected: &[Fault]) {
-    let (report, violation, _) = explore::<R>(setup, &[]);
+    let (report, violation) = explore::<R>(setup);
     let Some(violation) = violation else { panic!("without {name} nothing goes wrong: {report}") };
     eprintln!("without {name}: {} after {} states", violation.fault, report.states);
     if std::env::var_os(TRACE).is_some() {
@@ -120,8 +144,8 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Explores, and returns what was found, and which sights were not.
-pub fn explore<R: Rules>(setup: Setup, sights: &[Sight]) -> (Report, Option<Violation>, Vec<Sight>) {
+/// Explores until a violation is found or all states are known.
+pub fn explore<R: Rules>(setup: Setup) -> (Report, Option<Violation>) {
     let began = Instant::now();
     let checker =
         Protocol::<R>::new(setup).checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
@@ -130,10 +154,9 @@ pub fn explore<R: Rules>(setup: Setup, sights: &[Sight]) -> (Report, Option<Viol
         transitions: checker.state_count(),
         depth: checker.max_depth(),
         took: began.elapsed(),
+        sights: checker.model().sights(),
     };
-    let violation = checker.discovery(SOUND).map(|path| tell(checker.model(), path));
-    let unseen = sights.iter().copied().filter(|sight| !checker.model().saw(*sight)).collect();
-    (report, violation, unseen)
+    (report, checker.discovery(SOUND).map(|path| tell(checker.model(), path)))
 }
 
 fn tell<R: Rules>(model: &Protocol<R>, path: Path<World<R>, Move>) -> Violation {

@@ -17,6 +17,7 @@ pub mod fault;
 pub mod model;
 pub mod run;
 pub mod setup;
+pub mod sight;
 pub mod solo;
 pub mod streams;
 pub mod without;

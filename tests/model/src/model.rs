@@ -12,6 +12,7 @@ use stateright::{Model, Property};
 use crate::fault::Fault;
 use crate::run::{Lead, Run, Sent};
 use crate::setup::Setup;
+use crate::sight::{Sight, Sights};
 use crate::solo;
 use crate::streams::{Entry, Streams};
 use crate::words::Step;
@@ -62,27 +63,6 @@ pub enum Loading {
     Leftover(Lead),
 }
 
-/// What an exploration came across. One that never saw what it is for proves nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-#[allow(missing_docs, reason = "the names say it")]
-pub enum Sight {
-    Accepted,
-    Rejected,
-    Resumed,
-    Fence,
-    Marker,
-    Arrived,
-    LostRace,
-    Conflict,
-    InProgress,
-    Submitted,
-    LostHistory,
-    Failed,
-    Removed,
-    Superseded,
-}
-
 /// The model.
 pub struct Protocol<R> {
     /// Its bounds.
@@ -99,10 +79,10 @@ impl<R: Rules> Protocol<R> {
         Self { setup, recovered: Mutex::default(), sights: AtomicU32::new(0), rules: PhantomData }
     }
 
-    /// Whether the exploration came across this.
+    /// What the exploration came across so far.
     #[must_use]
-    pub fn saw(&self, sight: Sight) -> bool {
-        self.sights.load(Ordering::Relaxed) & (1 << sight as u32) != 0
+    pub fn sights(&self) -> Sights {
+        Sights::from_bits(self.sights.load(Ordering::Relaxed))
     }
 
     fn see(&self, sight: Sight) {
@@ -269,12 +249,14 @@ impl<R: Rules> Protocol<R> {
         self.reply_early(world, who, &sent);
         let mut written = world.deliver(&self.setup, &sent, lead);
         if written == Written::Conflict {
-            self.see(if sent.lead.is_some() { Sight::Superseded } else { Sight::LostRace });
+            self.see(if sent.lead.is_some() { Sight::LostWithLead } else { Sight::LostRace });
         }
         if written == Written::Conflict && !self.setup.habits.own_is_conflict && finds_own(world, &sent) {
             written = Written::Done;
         }
-        self.note_written(&sent);
+        if written == Written::Done {
+            Sight::of_plan(&sent.plan).into_iter().for_each(|sight| self.see(sight));
+        }
         self.heard(world, who, &sent, written);
     }
 
@@ -330,36 +312,9 @@ impl<R: Rules> Protocol<R> {
     fn reply(&self, world: &mut World<R>, who: usize) {
         let Action::Reply(answer) = world.runs[who].attempt.next() else { return };
         let class = world.runs[who].class;
-        self.note_answer(&answer);
+        Sight::of_answer(&answer).into_iter().for_each(|sight| self.see(sight));
         world.hear(&self.setup.who[class].0, &answer);
         world.runs[who] = Run::finished(&self.setup, class);
-    }
-
-    fn note_answer(&self, answer: &Answer) {
-        use sidestream::side_stream::Verdict;
-        self.see(match answer {
-            Answer::Settled { verdict: Verdict::Accepted, .. } => Sight::Accepted,
-            Answer::Settled { verdict: Verdict::Rejected, .. } => Sight::Rejected,
-            Answer::Submitted => Sight::Submitted,
-            Answer::NothingOpen => return,
-            Answer::Conflict { .. } => Sight::Conflict,
-            Answer::InProgress { .. } => Sight::InProgress,
-            Answer::LostHistory { .. } => Sight::LostHistory,
-            Answer::Failed { .. } => Sight::Failed,
-        });
-    }
-
-    fn note_written(&self, sent: &Sent) {
-        use sidestream::protocol::{AggregateWrite, SideWrite};
-        match sent.plan.aggregate {
-            Some((_, AggregateWrite::Fence)) => self.see(Sight::Fence),
-            Some((_, AggregateWrite::Marker)) => self.see(Sight::Marker),
-            _ => {}
-        }
-        let resumes = |(_, writes): &(Version, Vec<SideWrite>)| matches!(writes[..], [SideWrite::Resumed(_)]);
-        if sent.plan.side.as_ref().is_some_and(resumes) {
-            self.see(Sight::Resumed);
-        }
     }
 }
 
