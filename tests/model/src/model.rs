@@ -158,7 +158,7 @@ impl<R: Rules> Protocol<R> {
     /// What the rules may say: all of it, as far as the transaction's earlier steps allow.
     fn decisions(&self, world: &World<R>, who: usize, moves: &mut Vec<Move>) {
         let Action::Decide { step, .. } = world.runs[who].attempt.next() else { return };
-        let may_accept = world.runs[who].may_accept(Step::of(&step));
+        let may_accept = !self.setup.habits.see_steps || world.runs[who].may_accept(Step::of(&step));
         let free = self
             .setup
             .decisions

@@ -15,6 +15,8 @@ pub struct Habits {
     pub own_is_conflict: bool,
     /// Truncation picks its target before it reads the open steps.
     pub target_first: bool,
+    /// A decision sees which steps of its transaction are accepted, as read with the side stream.
+    pub see_steps: bool,
 }
 
 impl Habits {
@@ -25,6 +27,7 @@ impl Habits {
         reply_when_durable: true,
         own_is_conflict: true,
         target_first: true,
+        see_steps: true,
     };
 }
 

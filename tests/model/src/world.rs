@@ -113,16 +113,12 @@ impl<R: Rules> World<R> {
         (refuses && !fenced && sent.too_old && !self.lost).then_some(Fault::RefusalTooOld)
     }
 
-    /// P12: on a store that is atomic per stream, every unit is for one stream.
+    /// P12: on a store that is atomic per stream, which the first attempt knows, every unit is for one stream.
     pub fn note_two_streams(&mut self, setup: &Setup) {
-        let per_stream = |run: &&Run<R>| setup.who[run.class].1 == Atomicity::Stream;
-        let two = self
-            .runs
-            .iter()
-            .filter(per_stream)
-            .filter_map(Run::send)
-            .any(|sent| sent.plan.side.is_some() && sent.plan.aggregate.is_some());
-        self.note(two.then_some(Fault::TwoStreams));
+        let two = |sent: Sent| sent.plan.side.is_some() && sent.plan.aggregate.is_some();
+        let per_stream = setup.who[0].1 == Atomicity::Stream;
+        let broken = per_stream && self.runs.iter().filter_map(Run::send).any(two);
+        self.note(broken.then_some(Fault::TwoStreams));
     }
 
     /// A client is told something.

@@ -4,14 +4,31 @@ use sidestream::protocol::{Atomicity, Sound};
 use sidestream_model_check::check::{breaks, breaks_alone};
 use sidestream_model_check::fault::Fault;
 use sidestream_model_check::setup::{Habits, Setup};
-use sidestream_model_check::words::Step::{Capture, Hold};
+use sidestream_model_check::words::Step::{Capture, Hold, Release};
 use sidestream_model_check::words::{handle, recover, submit};
 
 #[test]
 fn atomicity_never_changes() {
-    let setup = Setup::stream([submit(Hold), recover()]).and(handle(Hold), Atomicity::Batch);
+    let batch = Setup::batch([handle(Hold)]);
+    let setup = batch.and(submit(Hold), Atomicity::Stream).and(recover(), Atomicity::Stream);
     let faults = [Fault::RejectedWithEffect, Fault::EffectTwice, Fault::EffectAndFence];
     breaks_alone::<Sound>("a store's atomicity that never changes", setup, &faults);
+}
+
+#[test]
+fn a_unit_on_a_stream_store_is_for_one_stream() {
+    let setup = Setup::stream([recover()]).and(handle(Hold), Atomicity::Batch);
+    breaks_alone::<Sound>("one stream in a unit", setup, &[Fault::TwoStreams]);
+}
+
+#[test]
+fn a_decision_sees_the_accepted_steps_of_its_transaction() {
+    for setup in
+        [Setup::batch([handle(Capture), handle(Release)]), Setup::stream([handle(Capture), handle(Release)])]
+    {
+        let blind = setup.habits(Habits { see_steps: false, ..Habits::SOUND });
+        breaks::<Sound>("decisions that see accepted steps", blind, &[Fault::BothOfTwo]);
+    }
 }
 
 #[test]

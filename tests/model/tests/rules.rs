@@ -78,7 +78,7 @@ fn try_first() {
 
 #[test]
 fn resume() {
-    let setup = Setup::stream([handle(Hold), recover(), recover()]).foreign(1).unknown(1);
+    let setup = Setup::stream([handle(Hold), recover()]).foreign(1).unknown(1);
     let faults = [Fault::RejectedWithEffect, Fault::EffectTwice];
     breaks::<without::Resume>("RESUME", setup, &faults);
 }
@@ -124,4 +124,18 @@ fn confirm_refusals() {
 fn recheck_at_floor() {
     let setup = Setup::stream([handle(Hold), recover()]).truncations(1);
     breaks::<without::RecheckAtFloor>("RECHECK_AT_FLOOR", setup, &[Fault::EffectTwice]);
+}
+
+/// A rule that is added to the machine must be taken out here too.
+#[test]
+fn every_rule_of_the_machine_is_taken_out() {
+    let rules = include_str!("../../../src/protocol/rules.rs");
+    let named = rules.lines().filter_map(|line| line.trim().strip_prefix("const ")?.split_once(": bool"));
+    let named: Vec<_> = named.map(|(name, _)| name).collect();
+    assert!(named.len() >= 19, "only {named:?}");
+    assert_eq!(named, without::ALL, "a rule without its counterpart in without.rs, or in another order");
+    let own = include_str!("rules.rs");
+    for name in named {
+        assert!(own.contains(&format!(">(\"{name}\", setup")), "{name} has no negative test");
+    }
 }
