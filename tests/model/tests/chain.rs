@@ -1,5 +1,12 @@
 //! Units of one list that share a stream form a chain: checked on the admission that every store uses, over
 //! the lists of two processes that read the same head.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that fails panics by design"
+)]
 
 use std::collections::HashMap;
 

@@ -1,4 +1,11 @@
 //! Every property is seen to fail on a state that was made to break it.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that fails panics by design"
+)]
 
 use sidestream::protocol::{Action, Atomicity, Plan, SideWrite, Sound};
 use sidestream::side_stream::Verdict;
