@@ -45,6 +45,8 @@ enum Stage {
     Claim,
     Scan,
     Recheck,
+    /// The aggregate stream holds an effect of the step, and the side stream, as read, no request.
+    Unrequested,
     Trial,
     Resume,
     Decide,
@@ -198,6 +200,7 @@ impl<R: Rules> Attempt<R> {
                 self.scanned(work, end, found, floor)
             }
             (Stage::Recheck, Observation::Side(side)) => self.rechecked(work, &side),
+            (Stage::Unrequested, Observation::Side(side)) => self.unrequested(work, &side),
             (Stage::Claim, Observation::Side(side)) => self.claimed(work, &side),
             (Stage::Trial, Observation::Decided(decision)) => self.tried(work, decision),
             (Stage::Decide, Observation::Decided(decision)) => self.decided(work, decision),
@@ -236,10 +239,11 @@ impl<R: Rules> Attempt<R> {
         (work.end, work.fresh) = (end, true);
         match found {
             Some(verdict) if R::LOOK_FIRST && work.requested => State::Working(Stage::Settle(verdict), work),
-            // An effect without a request: the side stream is the one that lost its history.
-            Some(_) if R::LOOK_FIRST => work.lost::<R>(end),
+            Some(_) if R::LOOK_FIRST => State::Working(Stage::Unrequested, work),
             _ if !work.requested => {
-                work.committed = end;
+                // Not `end`: the state may run ahead of the stream by a unit that is not committed yet, and
+                // a request, which may be committed without that unit, speaks of what exists only.
+                work.committed = work.committed.max(work.known);
                 self.begin(work)
             }
             _ => self.ready(work),
@@ -267,6 +271,16 @@ impl<R: Rules> Attempt<R> {
             return State::Working(Stage::Scan, work);
         }
         self.enter(side)
+    }
+
+    /// An effect without a request. Whoever wrote it wrote the request first, so it is there by now; a side
+    /// stream that still lacks it is the one that lost its history.
+    fn unrequested(&self, work: Work, side: &SideStream) -> State {
+        if side.version > work.side {
+            return self.enter(side);
+        }
+        let end = work.end;
+        work.lost::<R>(end)
     }
 
     /// Only where the rule is taken out: a request that stands where this attempt's was to stand is taken for its own.
@@ -382,7 +396,7 @@ impl Work {
         let step = self.step.clone();
         match stage {
             Stage::Load => Action::Load,
-            Stage::Recheck | Stage::Claim => Action::ReadSide,
+            Stage::Recheck | Stage::Unrequested | Stage::Claim => Action::ReadSide,
             Stage::Scan => Action::Scan { step, after: self.end },
             Stage::Trial | Stage::Decide => {
                 Action::Decide { step, fingerprint: self.fingerprint, version: self.end }
