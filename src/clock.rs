@@ -134,6 +134,12 @@ impl Stopwatch {
     }
 }
 
+#[cfg(feature = "sqlite")]
+/// Holds this thread up for `duration`.
+pub(crate) fn pause(duration: Duration) {
+    std::thread::sleep(duration);
+}
+
 /// Waits for `duration`.
 pub async fn sleep(duration: Duration) {
     tokio::time::sleep(duration).await;

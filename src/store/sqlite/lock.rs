@@ -5,6 +5,7 @@ use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::time::Duration;
 
+use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::sqlite::{failure, files};
 
@@ -30,7 +31,7 @@ impl WriterLock {
         for attempt in 1..=ATTEMPTS {
             match file.try_lock() {
                 Ok(()) => return Ok(Self { _file: file }),
-                Err(TryLockError::WouldBlock) if attempt < ATTEMPTS => std::thread::sleep(PAUSE),
+                Err(TryLockError::WouldBlock) if attempt < ATTEMPTS => clock::pause(PAUSE),
                 Err(TryLockError::WouldBlock) => break,
                 Err(TryLockError::Error(source)) => return Err(failure::io("lock", &lock_path, source)),
             }

@@ -54,13 +54,13 @@ pub(super) fn apply(connection: &Connection, now: Timestamp) -> Result<()> {
     for (number, step) in (1_i64..).zip(STEPS).skip(done) {
         connection.execute_batch(step).map_err(fail)?;
         let parameters = params![number, checksum_of(step), now.as_micros()];
-        connection.execute("INSERT INTO migrations VALUES (?1, ?2, ?3)", parameters).map_err(fail)?;
+        connection.execute(include_str!("sql/add_migration.sql"), parameters).map_err(fail)?;
     }
     connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(fail)
 }
 
 fn applied(connection: &Connection) -> rusqlite::Result<Vec<(i64, [u8; 32])>> {
-    let mut statement = connection.prepare("SELECT number, checksum FROM migrations ORDER BY number")?;
+    let mut statement = connection.prepare(include_str!("sql/applied_migrations.sql"))?;
     statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 

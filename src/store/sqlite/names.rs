@@ -5,7 +5,7 @@ use std::hash::Hash;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{CodecName, EventType};
 use crate::store::sqlite::failure;
 
@@ -19,9 +19,9 @@ pub(super) trait Name: Clone + Eq + Hash {
 }
 
 impl Name for EventType {
-    const ID: &'static str = "SELECT id FROM types WHERE name = ?1";
-    const NAME: &'static str = "SELECT name FROM types WHERE id = ?1";
-    const INSERT: &'static str = "INSERT INTO types (name) VALUES (?1) RETURNING id";
+    const ID: &'static str = include_str!("sql/type_id.sql");
+    const NAME: &'static str = include_str!("sql/type_name.sql");
+    const INSERT: &'static str = include_str!("sql/add_type.sql");
 
     fn text(&self) -> &str {
         self.as_str()
@@ -33,9 +33,9 @@ impl Name for EventType {
 }
 
 impl Name for CodecName {
-    const ID: &'static str = "SELECT id FROM codecs WHERE name = ?1";
-    const NAME: &'static str = "SELECT name FROM codecs WHERE id = ?1";
-    const INSERT: &'static str = "INSERT INTO codecs (name) VALUES (?1) RETURNING id";
+    const ID: &'static str = include_str!("sql/codec_id.sql");
+    const NAME: &'static str = include_str!("sql/codec_name.sql");
+    const INSERT: &'static str = include_str!("sql/add_codec.sql");
 
     fn text(&self) -> &str {
         self.as_str()
@@ -92,7 +92,7 @@ impl<T: Name> Names<T> {
             .and_then(|mut statement| statement.query_row([id], |row| row.get(0)))
             .map_err(|source| match source {
                 rusqlite::Error::QueryReturnedNoRows => {
-                    crate::Error::corrupt(format!("no event type or codec has the number {id}"))
+                    Error::corrupt(format!("no event type or codec has the number {id}"))
                 }
                 source => failure::of("reading a name", source),
             })?;

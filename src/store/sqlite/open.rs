@@ -155,8 +155,8 @@ fn insert_properties(
     partitions: PartitionCount,
 ) -> rusqlite::Result<()> {
     let id = clock.new_id();
-    connection.execute("INSERT INTO meta VALUES (1, ?1, ?2, 0)", params![id.as_bytes(), partitions.get()])?;
-    let mut insert = connection.prepare("INSERT INTO partitions VALUES (?1, 0, ?2)")?;
+    connection.execute(include_str!("sql/add_meta.sql"), params![id.as_bytes(), partitions.get()])?;
+    let mut insert = connection.prepare(include_str!("sql/add_partition.sql"))?;
     for partition in partitions.all() {
         insert.execute(params![partition.get(), i64::MIN])?;
     }
@@ -199,7 +199,7 @@ fn limit_pages(connection: &Connection, pages: u32) -> Result<()> {
 
 fn check_properties(connection: &Connection, options: &Options) -> Result<StoreProperties> {
     let (id, count): ([u8; 16], u16) = connection
-        .query_row("SELECT store_id, partitions FROM meta", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row(include_str!("sql/meta.sql"), [], |row| Ok((row.get(0)?, row.get(1)?)))
         .map_err(|source| failure::of("reading what the store is", source))?;
     let partitions = PartitionCount::new(count)
         .map_err(|source| Error::corrupt("the store's number of partitions").caused_by(source))?;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, Row, params};
 
 use crate::clock::Timestamp;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Checksum, NewRecord, Record, RecordKind};
 use crate::id::{Cause, Fingerprint, StepName, TransactionId};
 use crate::partition::PartitionId;
@@ -128,7 +128,7 @@ pub(super) fn get<T: rusqlite::types::FromSql>(row: &Row<'_>, column: usize) -> 
 
 /// A row that cannot be taken apart. A disk that cannot be read now keeps its kind: that may pass.
 fn unreadable(stream: &StreamName, version: Version, error: Error) -> Error {
-    if error.kind() == crate::ErrorKind::Unavailable {
+    if error.kind() == ErrorKind::Unavailable {
         return error.in_stream(stream);
     }
     Error::corrupt(format!("record {version} cannot be read")).in_stream(stream).caused_by(error)

@@ -63,6 +63,6 @@ fn make(options: &Options, vfs: &str) -> Result<()> {
     let connection = Connection::open_with_flags_and_vfs(&options.path, flags, vfs).map_err(fail)?;
     settings::keep_wal_on_close(&connection, true)?;
     let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(fail)?;
+        connection.query_row(include_str!("sql/is_empty.sql"), [], |row| row.get(0)).map_err(fail)?;
     if tables == 0 { open::fill(&connection, options) } else { Ok(()) }
 }

@@ -1,0 +1,1 @@
+INSERT INTO codecs (name) VALUES (?1) RETURNING id;

@@ -1,0 +1,1 @@
+INSERT INTO partitions VALUES (?1, 0, ?2);

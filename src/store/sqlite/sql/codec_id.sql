@@ -1,0 +1,1 @@
+SELECT id FROM codecs WHERE name = ?1;

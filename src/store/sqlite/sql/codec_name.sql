@@ -1,0 +1,1 @@
+SELECT name FROM codecs WHERE id = ?1;
