@@ -250,7 +250,8 @@ fn random_faults(rng: &mut Rng) -> Faults {
 #[test]
 fn random_faults_over_many_lives() {
     let mut total = Counts::default();
-    for seed in seeds() {
+    // 2148: the cut-off last frame of a commit on a full disk, made whole by older bytes behind the cut.
+    for seed in seeds().chain([2_148]) {
         let mut run = Run::new(1_000_000 + seed, seed);
         for _ in 0..6 {
             let faults = random_faults(&mut run.rng);

@@ -36,12 +36,14 @@ pub(super) struct Writer {
     clock: Arc<dyn Clock>,
     names: Dictionary,
     stopped: Option<Error>,
+    /// A batch in doubt could not be fenced off for want of room.
+    fence_due: bool,
 }
 
 impl Writer {
     pub(super) fn new(connection: Connection, properties: StoreProperties, clock: Arc<dyn Clock>) -> Self {
         let names = Dictionary::default();
-        Self { connection, properties, clock, names, stopped: None }
+        Self { connection, properties, clock, names, stopped: None, fence_due: false }
     }
 
     /// Why this writer stopped for good, if it did: whether its last commit is on disk can then be told
@@ -103,6 +105,7 @@ impl Writer {
         if let Some(error) = &self.stopped {
             return Err(Halt::Refused(error.clone()));
         }
+        self.fence_earlier()?;
         self.connection
             .execute_batch("BEGIN IMMEDIATE")
             .map_err(|e| Halt::before_commit("beginning a transaction", e))?;
@@ -136,15 +139,38 @@ impl Writer {
                     "nothing was written; look at the disk, back off, and retry with the same transaction id",
                 ))
             }
-            // The mark of a commit is in its last frame, and SQLite writes none after one that found no room: a full
-            // disk, at COMMIT too, leaves nothing that a later start could take for a commit.
-            Err(again) if failure::is_full(&source) && failure::is_full(&again) => {
-                Halt::Refused(failure::of("a commit", source).advice(
-                    "nothing was written; make room on the disk, and retry with the same transaction id",
-                ))
-            }
+            Err(again) if failure::is_full(&source) && failure::is_full(&again) => self.wait_for_room(source),
             Err(again) => self.stop(source, again),
         }
+    }
+
+    /// A disk that was full at COMMIT and is too full for the fence: no sync failed, so the store need not stop. Yet
+    /// the batch stays in doubt, even where the write of its last frame was cut short: the old bytes behind the
+    /// cut may be the very ones that were to be written. Nothing else is committed before the fence is.
+    fn wait_for_room(&mut self, source: rusqlite::Error) -> Halt {
+        self.fence_due = true;
+        let error = Error::new(ErrorKind::Unknown, "sqlite: the disk was full at a commit");
+        Halt::Unknown(error.caused_by(source).advice(
+            "make room on the disk; then retry with the same transaction id to hear what became of it",
+        ))
+    }
+
+    /// The fence that an earlier batch still waits for. Of the one that comes now nothing is written yet.
+    fn fence_earlier(&mut self) -> Result<(), Halt> {
+        if !self.fence_due {
+            return Ok(());
+        }
+        match self.connection.execute_batch(FENCE) {
+            Ok(()) => self.fence_due = false,
+            Err(error) if failure::rollback_is_final(&error) => {
+                return Err(Halt::BeforeCommit("the commit that fences off an earlier one", error));
+            }
+            Err(error) => {
+                self.stop(copy(&error), error);
+                return self.stopped.clone().map_or(Ok(()), |stopped| Err(Halt::Refused(stopped)));
+            }
+        }
+        Ok(())
     }
 
     fn stop(&mut self, source: rusqlite::Error, again: rusqlite::Error) -> Halt {
