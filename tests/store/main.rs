@@ -14,3 +14,4 @@ mod effort;
 mod faults;
 mod hooks;
 mod memory;
+mod sqlite;
