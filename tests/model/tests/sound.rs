@@ -22,10 +22,10 @@ const GOALS: [Goal; 7] = [
     handle(Hold),
     submit(Hold),
     recover(),
+    submit(Capture),
     handle(Capture),
     handle_other(Hold),
     overrule(Hold),
-    submit(Capture),
 ];
 
 /// Every choice of `count` goals, with repetition, in one order: four goals while code is written, all else.
@@ -143,14 +143,14 @@ fn three_on_a_stream_store() {
 #[test]
 fn steps_that_exclude_each_other() {
     let goals = [[handle(Capture), handle(Release)], [submit(Capture), handle(Release)]];
-    let setups = [Batch, Stream].into_iter().flat_map(|atomicity| {
-        goals.clone().map(|goals| Setup::on(atomicity, goals).foreign(1).unknown(1).crashes(1))
-    });
+    let setups = [Batch, Stream]
+        .into_iter()
+        .flat_map(|atomicity| goals.clone().map(|goals| Setup::on(atomicity, goals).foreign(1).unknown(1)));
     hold("capture or release", setups, 20_000, &TAKING_OVER);
 }
 
 #[test]
-#[ignore = "reason: takes 4 minutes and 2 GB; run with cargo test -p sidestream-model-check -- --ignored"]
+#[ignore = "reason: takes 3 minutes; run with cargo test -p sidestream-model-check -- --ignored"]
 fn two_on_a_stream_store_with_all_troubles() {
     all("two, per stream, all troubles", (Stream, 2), 7_000_000, &TAKING_OVER, troubled);
     let with = |setup: Setup| setup.foreign(1).unknown(1);
@@ -159,7 +159,7 @@ fn two_on_a_stream_store_with_all_troubles() {
 }
 
 #[test]
-#[ignore = "reason: takes 6 minutes and 3 GB; run with cargo test -p sidestream-model-check -- --ignored"]
+#[ignore = "reason: takes 5 minutes; run with cargo test -p sidestream-model-check -- --ignored"]
 fn three_with_others_writing() {
     let with = |setup: Setup| setup.foreign(1).unknown(1).speculative();
     all("three, batches, unknown appends", (Batch, 3), 6_000_000, &[Sight::Arrived], with);
@@ -167,7 +167,7 @@ fn three_with_others_writing() {
 }
 
 #[test]
-#[ignore = "reason: takes 2 minutes and 2 GB; run with cargo test -p sidestream-model-check -- --ignored"]
+#[ignore = "reason: takes 1 minute; run with cargo test -p sidestream-model-check -- --ignored"]
 fn three_on_a_stream_store_with_unknown_appends() {
     let goals = [
         [handle(Hold), handle(Hold), recover()],
