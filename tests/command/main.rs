@@ -1,10 +1,12 @@
 //! The command handler, seen from outside.
 #![allow(
     missing_docs,
-    clippy::arithmetic_side_effects,
-    clippy::expect_used,
     clippy::unwrap_used,
-    clippy::panic
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "tests: what fails panics"
 )]
 
 #[path = "../../examples/payments/rules.rs"]
