@@ -277,14 +277,17 @@ impl NewRecord {
             return Err(Error::invalid(format!("the payload of a {} record is too large", self.event_type))
                 .expected(format!("at most {} bytes", limits::PAYLOAD_BYTES), self.payload.len()));
         }
-        if let Some(requester) = &self.requester
-            && (requester.is_empty() || requester.len() > limits::REQUESTER_BYTES)
-        {
-            return Err(Error::invalid("the requester's address is empty or too long")
-                .expected(format!("1 to {} bytes", limits::REQUESTER_BYTES), requester.len()));
-        }
+        self.requester.as_deref().map_or(Ok(()), check_requester)?;
         self.cause.as_ref().map_or(Ok(()), |cause| cause.step.check())
     }
+}
+
+pub(crate) fn check_requester(address: &str) -> Result<()> {
+    if (1..=limits::REQUESTER_BYTES).contains(&address.len()) {
+        return Ok(());
+    }
+    Err(Error::invalid("the requester's address is empty or too long")
+        .expected(format!("1 to {} bytes", limits::REQUESTER_BYTES), address.len()))
 }
 
 /// A record's checksum.

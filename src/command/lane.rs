@@ -3,7 +3,7 @@
 //!
 //! There is no timer: the next batch gathers while the last one commits.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use quick_cache::unsync::Cache;
@@ -42,13 +42,15 @@ pub(super) struct Lane<D: Decider> {
     queries: Vec<(AggregateId, Look<D>)>,
     cache: Cache<AggregateId, Aggregate<D>>,
     /// Aggregates with lost history: nothing is decided on them until the process starts again.
-    stopped: HashMap<AggregateId, Error>,
+    /// Bounded like the cache: one that falls out is stopped again by its next command.
+    stopped: Cache<AggregateId, Error>,
 }
 
 impl<D: Decider> Lane<D> {
     pub(super) fn new(shared: Arc<Shared<D>>, partition: PartitionId) -> Self {
-        let cache = Cache::new(shared.settings.limits.cached_aggregates.max(1));
-        let (tasks, queries, stopped) = (Vec::new(), Vec::new(), HashMap::new());
+        let bound = shared.settings.limits.cached_aggregates.max(1);
+        let (cache, stopped) = (Cache::new(bound), Cache::new(bound));
+        let (tasks, queries) = (Vec::new(), Vec::new());
         Self { shared, partition, tasks, queries, cache, stopped }
     }
 

@@ -28,6 +28,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::codec::Codecs;
 use crate::decider::Decider;
 use crate::error::{Error, ErrorKind, Result};
+use crate::event;
 use crate::id::{Fingerprint, StepName, TransactionId};
 use crate::limits;
 use crate::side_stream::SideStream;
@@ -64,6 +65,7 @@ impl<D: Decider> CommandHandler<D> {
 
     /// Begins a handler with settings of your own.
     pub fn builder(store: impl EventStore, decider: D) -> Builder<D> {
+        const { assert!(D::SCHEMAS.rejection != outcome::OVERRULED_SCHEMA, "schema versions start at 1") };
         Builder {
             store: Arc::new(store),
             decider,
@@ -216,6 +218,9 @@ impl<D: Decider> CommandHandler<D> {
     }
 
     fn ask(&self, command: D::Command, requester: Option<String>) -> Result<Ask<D::Command>> {
+        if let Some(requester) = &requester {
+            event::check_requester(requester)?;
+        }
         let step = aggregate::guarded("step", || D::step(&command))?;
         step.check()?;
         let fingerprint = Fingerprint::of(&step, D::SCHEMAS.command, &command)?;

@@ -44,16 +44,18 @@ impl Content {
 pub(super) fn framework(kind: RecordKind, cause: &Cause, content: Content) -> Result<NewRecord> {
     let event_type = kind.framework_type();
     let event_type = event_type.ok_or_else(|| Error::invalid("an event brings its own type"))?;
-    Ok(record(kind, event_type, cause, content))
+    record(kind, event_type, cause, content)
 }
 
 /// A record of a user's event.
 pub(super) fn event(name: &'static str, cause: &Cause, content: Content) -> Result<NewRecord> {
-    Ok(record(RecordKind::Event, EventType::new(name)?, cause, content))
+    record(RecordKind::Event, EventType::new(name)?, cause, content)
 }
 
-fn record(kind: RecordKind, event_type: EventType, cause: &Cause, content: Content) -> NewRecord {
-    NewRecord {
+/// Checked here, where it can fail one command: in the store it would fail a unit, and every later one of
+/// the list that shares a stream with it.
+fn record(kind: RecordKind, event_type: EventType, cause: &Cause, content: Content) -> Result<NewRecord> {
+    let record = NewRecord {
         kind,
         event_type,
         schema: content.schema,
@@ -61,5 +63,6 @@ fn record(kind: RecordKind, event_type: EventType, cause: &Cause, content: Conte
         cause: Some(cause.clone()),
         requester: None,
         payload: content.payload,
-    }
+    };
+    record.check().map(|()| record)
 }

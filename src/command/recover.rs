@@ -1,5 +1,6 @@
 //! The recovery sweep: open steps, by age, settled by reading only tails.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -13,6 +14,8 @@ use crate::stream::StreamName;
 
 /// Most failures that a [`Recovery`] names.
 const NAMED_FAILURES: usize = 100;
+/// Most steps that a sweep tries in vain before it leaves the rest to the next one.
+const VAIN_TRIES: usize = 10_000;
 
 /// What a sweep did.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -55,6 +58,7 @@ impl<D: Decider> CommandHandler<D> {
     /// When the open steps cannot be listed. What was settled until then stays settled.
     pub async fn recover(&self, older_than: Duration) -> Result<Recovery> {
         let mut recovery = Recovery::default();
+        let mut failed = HashSet::new();
         for partition in self.shared.properties.partitions.all() {
             let limit = self.shared.settings.limits.sweep_page.max(1);
             let category = D::CATEGORY.side().to_string();
@@ -63,24 +67,33 @@ impl<D: Decider> CommandHandler<D> {
                 let page = self.shared.store.open_steps(read.clone()).await?;
                 let Some(last) = page.last() else { break };
                 read.after = Some((last.touched_at, last.stream.clone()));
-                let full = page.len() >= limit;
-                self.settle(page, older_than, &mut recovery).await;
-                if !full {
+                // A step that was resumed in vain is the latest touched now, and would be listed for ever.
+                let page: Vec<_> = page.into_iter().filter(|step| !failed.contains(&step.stream)).collect();
+                if page.is_empty() || failed.len() > VAIN_TRIES {
                     break;
                 }
+                self.settle(page, older_than, &mut recovery, &mut failed).await;
             }
         }
         Ok(recovery)
     }
 
     /// Settles a page of open steps together, so that those of one account share a scan.
-    async fn settle(&self, page: Vec<OpenStep>, older_than: Duration, recovery: &mut Recovery) {
+    async fn settle(
+        &self,
+        page: Vec<OpenStep>,
+        older_than: Duration,
+        recovery: &mut Recovery,
+        failed: &mut HashSet<StreamName>,
+    ) {
         let mut waiting = Vec::with_capacity(page.len());
         let now = self.shared.clock.now();
         for step in page {
             let pause = older_than.saturating_mul(1 << step.resumed.min(16));
-            if step.touched_at > now.before(pause) {
+            // A clock that was set back must not hide a step from whoever asks for all of them.
+            if !older_than.is_zero() && step.touched_at > now.before(pause) {
                 recovery.backing_off = recovery.backing_off.saturating_add(1);
+                failed.insert(step.stream);
                 continue;
             }
             let Some((aggregate, transaction)) = step.stream.side_parts() else { continue };
@@ -91,6 +104,9 @@ impl<D: Decider> CommandHandler<D> {
                 Ok(ending) => super::answered(ending).await,
                 Err(error) => Err(error),
             };
+            if ending.is_err() {
+                failed.insert(stream.clone());
+            }
             recovery.add(stream, ending);
         }
     }

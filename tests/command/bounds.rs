@@ -191,3 +191,20 @@ fn a_query_that_panics_harms_nobody() {
         assert_eq!(accounts.query(&id, |state, _| *state).await.expect("readable"), 3);
     });
 }
+
+/// Many bad commands in front of a good one, on one aggregate: each fails at once, by itself.
+#[test]
+fn a_crowd_of_bad_commands_does_not_starve_a_good_one() {
+    run(async {
+        for atomicity in BOTH {
+            let accounts = CommandHandler::new(store(atomicity), Wild);
+            let bad = (0..100).map(|number| (account("7"), tx(number), Order::LargeEvent));
+            let good = (account("7"), tx("good"), Order::Add(5));
+            let answers = accounts.handle_many(bad.chain([good])).await;
+            let failed = answers.iter().filter(|answer| answer.is_err()).count();
+            assert_eq!(failed, 100);
+            assert!(answers[100].as_ref().expect("handled").is_accepted());
+            assert_eq!(accounts.stats().restarts, 0, "{atomicity:?}");
+        }
+    });
+}

@@ -11,7 +11,7 @@ use sidestream::store::memory::MemoryStore;
 use sidestream::store::{EventStore, ReadFrom, StreamAppend, StreamRead, Unit};
 use sidestream::stream::{ExpectedVersion, Version};
 use sidestream::testkit::faults::{Done, Fault, FaultyStore, Script};
-use sidestream::testkit::{effort, run};
+use sidestream::testkit::{controls, effort, run};
 use sidestream::{Category, CommandHandler, Decider, ErrorKind, Outcome, StepName};
 
 use crate::rules::{Account, Command, Funds};
@@ -191,4 +191,41 @@ async fn copy(from: &impl EventStore, to: &impl EventStore, stream: &sidestream:
     let append = StreamAppend { stream: stream.clone(), expected: ExpectedVersion::NoStream, records };
     let partition = to.properties().partitions.of(stream.cardinal());
     to.append(partition, vec![Unit::one(append)]).await.pop().expect("a result").expect("appended");
+}
+
+/// Each try of a failing store leaves a `Resumed` behind, which makes the step the latest touched: the sweep must
+/// not meet it again and again.
+#[test]
+fn a_sweep_ends_though_steps_are_resumed_in_vain() {
+    run(async {
+        let (inner, id) = (store(sidestream::protocol::Atomicity::Stream), account("7"));
+        CommandHandler::new(inner.clone(), Account)
+            .handle(&id, tx("d"), Command::Deposit { minor: 9 })
+            .await
+            .expect("handled");
+        leave_open(inner.clone(), &id, tx("h"), Command::Hold { minor: 1 }).await;
+        // From the first `Resumed` on, every second append is refused.
+        let script = (2..200)
+            .step_by(2)
+            .fold(Script::new(), |script, append| script.append(append, Fault::Unavailable));
+        let failing = FaultyStore::new(Arc::new(inner.clone()), script);
+        let recovery = CommandHandler::new(failing, Account).recover(Duration::ZERO).await.expect("swept");
+        assert_eq!((recovery.settled(), recovery.failed), (0, 1));
+        let recovery = CommandHandler::new(inner, Account).recover(Duration::ZERO).await.expect("swept");
+        assert_eq!((recovery.settled(), recovery.failed), (1, 0));
+    });
+}
+
+/// The clock was set back after the step was requested.
+#[test]
+fn a_sweep_of_all_ages_finds_steps_of_the_future() {
+    run(async {
+        let clock = Arc::new(ManualClock::new(controls::timestamp()));
+        let inner = MemoryStore::with(PartitionCount::default(), BOTH[0], clock.clone());
+        let id = account("7");
+        leave_open(inner.clone(), &id, tx("d"), Command::Deposit { minor: 9 }).await;
+        clock.set(Timestamp::from_micros(0));
+        let accounts = CommandHandler::builder(inner, Account).clock(clock).build();
+        assert_eq!(accounts.recover(Duration::ZERO).await.expect("swept").settled(), 1);
+    });
 }
