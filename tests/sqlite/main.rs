@@ -11,6 +11,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod backup;
 mod basics;
 mod bit_rot;
 mod disk;

@@ -8,6 +8,7 @@
 //! Never open the live file with another SQLite: most distributions' are older than the fix of the
 //! WAL-reset bug, and closing the file in this process by other means ends its locks.
 
+mod backup;
 mod batch;
 mod checkpoint;
 mod failure;
@@ -36,6 +37,7 @@ pub mod wal;
 mod worker;
 mod writer;
 
+pub use backup::Backup;
 pub use checkpoint::WalLimits;
 pub use fatal::{Abort, FatalHandler};
 pub use options::Options;

@@ -41,7 +41,7 @@ pub(super) fn store(options: Options) -> Result<SqliteStore> {
         .then(|| integrity::check_in_background(&path, status.clone()))
         .transpose()?;
     let writer = Writer::new(connection, properties, Arc::clone(&options.clock));
-    let core = Core { properties, clock: Arc::clone(&options.clock), pool: Pool::new(readers), status };
+    let core = Core { path, properties, clock: Arc::clone(&options.clock), pool: Pool::new(readers), status };
     start(core, &options, writer, lock, check)
 }
 
@@ -62,7 +62,13 @@ pub(super) fn read_only(options: &Options) -> Result<SqliteStore> {
     let readers = open_readers(options, properties.partitions)?;
     let pool = Pool::new(readers);
     let clock = Arc::clone(&options.clock);
-    Ok(SqliteStore::reading(Core { properties, clock, pool, status: Shared::default() }))
+    Ok(SqliteStore::reading(Core {
+        path: options.path.clone(),
+        properties,
+        clock,
+        pool,
+        status: Shared::default(),
+    }))
 }
 
 fn start(

@@ -34,6 +34,7 @@ pub(super) const QUEUE_KIB: usize = 64 << 10;
 /// What reading needs, and every handle has.
 #[derive(Debug)]
 pub(super) struct Core {
+    pub(super) path: PathBuf,
     pub(super) properties: StoreProperties,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) pool: Pool,
@@ -104,6 +105,10 @@ impl SqliteStore {
             pool: core.pool.clone(),
         };
         Self { core: Arc::new(core), writer: Some(Arc::new(door)) }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.core.path
     }
 
     /// How the store is doing.
