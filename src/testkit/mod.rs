@@ -17,6 +17,7 @@ pub mod crash;
 pub mod effort;
 pub mod faults;
 pub mod given;
+pub mod require;
 mod runtime;
 
 pub use runtime::{parallel, run};

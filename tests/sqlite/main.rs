@@ -23,7 +23,6 @@ mod same_as_memory;
 mod simulation;
 mod steps;
 mod support;
-mod throughput;
 mod truncation;
 mod wal_damage;
 mod writer_thread;
