@@ -273,6 +273,17 @@ impl NewRecord {
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) naming the bound.
     pub fn check(&self) -> Result<()> {
+        let framework = self.kind.framework_type();
+        let fits =
+            framework.as_ref().map_or(!self.event_type.as_str().starts_with('$'), |t| *t == self.event_type);
+        if !fits {
+            let expected = framework.map_or("a name of the user's".to_owned(), |of_kind| of_kind.to_string());
+            return Err(Error::invalid(format!(
+                "a record of kind {:?} has another kind's event type",
+                self.kind
+            ))
+            .expected(expected, &self.event_type));
+        }
         if self.payload.len() > limits::PAYLOAD_BYTES {
             return Err(Error::invalid(format!("the payload of a {} record is too large", self.event_type))
                 .expected(format!("at most {} bytes", limits::PAYLOAD_BYTES), self.payload.len()));
