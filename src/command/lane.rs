@@ -61,7 +61,7 @@ impl<D: Decider> Lane<D> {
             let turn = self.turn();
             round.read(&self.shared, &mut self.tasks, &turn).await;
             self.answer_queries(&mut round).await;
-            turn.into_iter().for_each(|at| self.drive(at, &mut round));
+            self.drive_all(&turn, &mut round);
             self.commit(&mut round).await;
             self.end_round(round);
         }
@@ -95,14 +95,40 @@ impl<D: Decider> Lane<D> {
         }
     }
 
-    /// The tasks that may run in this round: the first of each transaction, or, where decisions rest on
-    /// durable records only, the first of each aggregate.
+    /// The tasks that may run in this round: on each aggregate those in front of the first that has to wait.
+    /// A transaction's second command waits for its first; and where decisions rest on durable records only,
+    /// so does an aggregate's.
     fn turn(&self) -> Vec<usize> {
-        let mut taken: HashSet<StreamName> = HashSet::new();
         let batch = self.shared.properties.atomicity == Atomicity::Batch;
-        let key = |task: &'_ Task<D>| if batch { task.side_stream.clone() } else { task.stream.clone() };
-        let tasks = self.tasks.iter().enumerate();
-        tasks.filter(|(_, task)| taken.insert(key(task))).map(|(at, _)| at).collect()
+        let mut busy: HashSet<&StreamName> = HashSet::new();
+        let mut waiting: HashSet<&StreamName> = HashSet::new();
+        let mut turn = Vec::with_capacity(self.tasks.len());
+        for (at, task) in self.tasks.iter().enumerate() {
+            let key = if batch { &task.side_stream } else { &task.stream };
+            if waiting.contains(&task.stream) || !busy.insert(key) {
+                waiting.insert(&task.stream);
+            } else {
+                turn.push(at);
+            }
+        }
+        turn
+    }
+
+    /// Moves the tasks on in turn. Behind one that needs another round, those of its aggregate wait: commands
+    /// of one aggregate are decided in the order in which they came.
+    fn drive_all(&mut self, turn: &[usize], round: &mut Round<D>) {
+        let mut waiting: HashSet<StreamName> = HashSet::new();
+        for at in turn.iter().copied() {
+            let Some(stream) = self.tasks.get(at).map(|task| task.stream.clone()) else { continue };
+            if waiting.contains(&stream) {
+                continue;
+            }
+            self.drive(at, round);
+            let moved = round.staged.last().is_some_and(|staged| staged.task == at);
+            if !moved && self.tasks.get(at).is_some_and(|task| !task.is_finished()) {
+                waiting.insert(stream);
+            }
+        }
     }
 
     /// Takes the aggregates that the round may need out of the cache. What is still valid at the end goes

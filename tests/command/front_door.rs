@@ -129,3 +129,30 @@ async fn many_copies_of_many_commands_take_effect_once() {
         assert_eq!(funds(&handlers[0], &id).await, Some(Funds { available: 501, held: 0 }));
     }
 }
+
+/// Handed over at once, commands of one aggregate are decided in the order given, though a transaction's second
+/// command has to wait for its first.
+#[tokio::test]
+async fn commands_of_one_aggregate_keep_their_order() {
+    for atomicity in BOTH {
+        let accounts = CommandHandler::new(store(atomicity), Account);
+        let id = account("7");
+        let commands = [
+            ("d", Command::Deposit { minor: 100 }),
+            ("a", Command::Hold { minor: 60 }),
+            ("a", Command::Release),
+            ("b", Command::Hold { minor: 80 }),
+            ("a", Command::Capture { part: 1, minor: 1 }),
+            ("b", Command::Capture { part: 1, minor: 80 }),
+            ("c", Command::Hold { minor: 21 }),
+            ("c", Command::Release),
+            ("e", Command::Hold { minor: 20 }),
+        ];
+        let commands = commands.map(|(name, command)| (id.clone(), tx(name), command));
+        let answers = accounts.handle_many(commands).await;
+        let accepted: Vec<_> =
+            answers.into_iter().map(|answer| answer.expect("handled").is_accepted()).collect();
+        assert_eq!(accepted, [true, true, true, true, false, true, false, false, true], "{atomicity:?}");
+        assert_eq!(funds(&accounts, &id).await, Some(Funds { available: 0, held: 20 }));
+    }
+}
