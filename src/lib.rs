@@ -1,8 +1,9 @@
 //! Idempotent command handling over very long event streams, for payment services.
 //!
-//! A client sends a command with a [`TransactionId`] of its own. The command takes effect once, for ever, and
-//! every retry hears the same answer, refusals included. A crash at any point is recovered by reading only the
-//! tail of one stream, and a load reads one small snapshot and what follows it, whatever the aggregate's age.
+//! A client sends a command with a [`TransactionId`] of its own. The command takes effect once, for ever,
+//! and every retry hears the same answer, refusals included. A crash at any point is recovered by reading
+//! only the tail of one stream, and a load reads one small snapshot and what follows it, whatever the
+//! aggregate's age.
 //!
 //! # A program
 //!
@@ -54,14 +55,15 @@
 //! }
 //! ```
 //!
-//! With `SqliteStore::open(path)?` in the place of `MemoryStore::new()` the same program survives the process.
+//! With `SqliteStore::open(path)?` in the place of `MemoryStore::new()` the same program survives the
+//! process.
 //!
 //! # The idea
 //!
-//! Each transaction has a stream of its own, its *side stream*. Its first record, [`Requested`], carries the
-//! version that the aggregate's stream had at that moment. Whatever the command did to the aggregate lies after
-//! that version, so recovery scans that tail and nothing else. No set of handled ids is kept in memory or in the
-//! aggregate's state.
+//! Each transaction has a stream of its own, its *side stream*. Its first record, [`Requested`], carries
+//! the version that the aggregate's stream had at that moment. Whatever the command did to the aggregate
+//! lies after that version, so recovery scans that tail and nothing else. No set of handled ids is kept in
+//! memory or in the aggregate's state.
 //!
 //! [`Requested`]: event::RecordKind::Requested
 //!

@@ -115,17 +115,18 @@ fn every_fault_and_every_invariant_has_a_row_that_says_how_far_it_is_covered() {
     }
 }
 
+/// The targets of a page's links.
+fn links(page: &str) -> Vec<String> {
+    let targets = page.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    targets.map(|(target, _)| target.to_owned()).collect()
+}
+
 #[test]
 fn every_relative_link_resolves() {
     let mut wrong = Vec::new();
     for page in pages() {
         let folder = page.parent().unwrap_or_else(|| Path::new("")).to_owned();
-        for link in text(&page)
-            .split("](")
-            .skip(1)
-            .filter_map(|rest| rest.split_once(')'))
-            .map(|(link, _)| link.to_owned())
-        {
+        for link in links(&text(&page)) {
             let target = link.split('#').next().unwrap_or_default();
             let outside = link.contains("://") || target.is_empty();
             if !outside && !root().join(&folder).join(target).exists() {
@@ -134,6 +135,30 @@ fn every_relative_link_resolves() {
         }
     }
     assert!(wrong.is_empty(), "links that lead nowhere:\n{}", wrong.join("\n"));
+}
+
+/// What a heading is called in a link.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn every_anchor_is_a_heading() {
+    let mut wrong = Vec::new();
+    for page in pages() {
+        let folder = page.parent().unwrap_or_else(|| Path::new("")).to_owned();
+        for link in links(&text(&page)).iter().filter(|link| !link.contains("://")) {
+            let Some((target, wanted)) = link.split_once('#') else { continue };
+            let target = if target.is_empty() { page.clone() } else { folder.join(target) };
+            let headings = text(target);
+            if !headings.lines().any(|line| line.starts_with('#') && anchor(line) == wanted) {
+                wrong.push(format!("{}: {link}", page.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "no such heading:\n{}", wrong.join("\n"));
 }
 
 #[test]
