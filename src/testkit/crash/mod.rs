@@ -1,9 +1,9 @@
 //! Crash everywhere: any decider's commands, duplicated, reordered and sent to several processes at once,
 //! against stores that fail, lose answers, deliver late, and die before and after every call.
 //!
-//! Whatever happens on the way, in the end every command has taken effect once or was refused for good,
-//! everybody heard the same, and the books are right. The method is that of SlateDB's and TigerBeetle's
-//! deterministic tests: one seed, one run.
+//! Whatever happens on the way, in the end every command has taken effect once or was refused for good, everybody
+//! heard the same, and the books are right. The method is that of SlateDB's and TigerBeetle's deterministic tests: one seed,
+//! one run.
 //!
 //! ```
 //! use proptest::prelude::*;
@@ -187,8 +187,8 @@ where
     D::Rejection: Clone + PartialEq + Debug,
     D::State: PartialEq + Debug,
 {
-    /// For a decider; `decider` is called for each process. Snapshots are taken every three records, so
-    /// that most loads meet one.
+    /// For a decider; `decider` is called for each process. Snapshots are taken every three records, so that most
+    /// loads meet one.
     pub fn new(decider: impl Fn() -> D + Send + Sync + 'static) -> Self {
         let settings = Settings { snapshots: SnapshotPolicy { every: 3 }, ..Settings::default() };
         Self { decider: Arc::new(decider), settings, audit: Arc::new(|_| Ok(())) }
@@ -217,9 +217,8 @@ where
             .map_err(|Violation(what)| Violation(format!("{what}\n  in {schedule:?}\n  with {sends:#?}")))
     }
 
-    /// Every run with one crash, and every run with two, the second one during recovery too: before and
-    /// after each call, on both kinds of store; and each lost or late answer. Returns the number of runs.
-    /// Keep `sends` short.
+    /// Every run with one crash, and every run with two, the second one during recovery too: before and after each
+    /// call, on both kinds of store; and each lost or late answer. Returns the number of runs. Keep `sends` short.
     ///
     /// # Errors
     /// The first promise that was broken.
