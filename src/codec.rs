@@ -52,8 +52,9 @@ pub trait Codec: fmt::Debug + Send + Sync + 'static {
 
 /// The codec that writes, and all that can read.
 ///
-/// Two are built in, under the names `json` (for people, and for SQL) and `bincode` (compact: bincode 2 with its
-/// standard configuration of variable-length integers, little endian). They are always among the readers.
+/// Two are built in, under the names `json` (for people, and for SQL) and `bincode` (compact: bincode 2
+/// with its standard configuration of variable-length integers, little endian). Both are always among the
+/// readers; `bincode` where its feature is on.
 #[derive(Debug, Clone)]
 pub struct Codecs {
     writer: Format,

@@ -50,8 +50,8 @@ pub trait Decider: Send + Sync + 'static {
     /// Today's schema versions.
     const SCHEMAS: Schemas = Schemas::V1;
 
-    /// What can be asked for. It must hold what the *client* said and nothing that a server adds (a time of receipt,
-    /// say): a retry is compared by its content.
+    /// What can be asked for. It must hold what the *client* said and nothing that a server adds (a time
+    /// of receipt, say): a retry is compared by its content.
     type Command: Stored;
 
     /// What can happen.
@@ -94,7 +94,8 @@ pub trait Decider: Send + Sync + 'static {
     /// Reads an event of an older schema version.
     ///
     /// # Errors
-    /// [`Corrupt`](crate::ErrorKind::Corrupt) for a version that it does not know: nothing is decided on that aggregate then.
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) for a version that it does not know: nothing is decided on
+    /// that aggregate then.
     fn upcast_event(old: &Encoded<'_>) -> Result<Self::Event> {
         old.unsupported()
     }

@@ -1,8 +1,8 @@
 //! Records: what a stream consists of.
 //!
-//! A record is a user's event or one of the framework's own. Its `kind` and `cause` are plain data that a store
-//! keeps beside the payload, so that scans, the index of open steps and people with SQL never need to
-//! decode one.
+//! A record is a user's event or one of the framework's own. Its `kind` and `cause` are plain data that a
+//! store keeps beside the payload, so that scans, the index of open steps and people with SQL never need
+//! to decode one.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -120,8 +120,8 @@ impl<R: Rules> Attempt<R> {
         }
     }
 
-    /// Takes in what was seen. An observation that does not answer [`next`](Self::next) sends the attempt back to its start,
-    /// which is always safe.
+    /// Takes in what was seen. An observation that does not answer [`next`](Self::next) sends the attempt
+    /// back to its start, which is always safe.
     pub fn observe(&mut self, seen: Observation) {
         self.state = match (mem::replace(&mut self.state, State::ReadSide), seen) {
             (State::ReadSide, Observation::Side(side)) => self.enter(&side),
@@ -283,7 +283,8 @@ impl<R: Rules> Attempt<R> {
         work.lost::<R>(end)
     }
 
-    /// Only where the rule is taken out: a request that stands where this attempt's was to stand is taken for its own.
+    /// Only where the rule is taken out: a request that stands where this attempt's was to stand is taken
+    /// for its own.
     fn claimed(&self, mut work: Work, side: &SideStream) -> State {
         let next = work.side.next();
         let own = side.open.as_ref().is_some_and(|open| open.fingerprint == work.fingerprint);

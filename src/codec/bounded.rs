@@ -1,7 +1,8 @@
 //! Decoding with a bound on depth and on elements.
 //!
-//! Bytes that were tampered with may claim a sequence of 2⁶⁰ values that take no bytes each, or nest until the stack
-//! ends; a limit on bytes stops neither. This wrapper stands between any format and any type and counts both.
+//! Bytes that were tampered with may claim a sequence of 2⁶⁰ values that take no bytes each, or nest until
+//! the stack ends; a limit on bytes stops neither. This wrapper stands between any format and any type and
+//! counts both.
 
 use std::cell::Cell;
 use std::fmt;

@@ -12,10 +12,10 @@ use crate::store::{OpenStepsRead, ReadFrom};
 use crate::stream::{AggregateId, StreamName, Version};
 
 impl<D: Decider> CommandHandler<D> {
-    /// Removes the records of an aggregate at and before `through`, as far as that is safe, and returns the new floor. It
-    /// keeps a usable snapshot and everything after it, and everything after the version that any open step was
-    /// requested at. The removed events are gone from the partition's log too: run it only once every projection is past
-    /// them, and after archiving what must be kept.
+    /// Removes the records of an aggregate at and before `through`, as far as that is safe, and returns
+    /// the new floor. It keeps a usable snapshot and everything after it, and everything after the version
+    /// that any open step was requested at. The removed events are gone from the partition's log too: run
+    /// it only once every projection is past them, and after archiving what must be kept.
     ///
     /// # Errors
     /// When the store cannot be read or written.

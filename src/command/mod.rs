@@ -44,11 +44,11 @@ const REPLY_QUEUE: usize = 4_096;
 
 /// Handles the commands of one kind of aggregate. Cheap to clone; clones share lanes and cache.
 ///
-/// Its lanes run on the tokio runtime that the first command of each partition comes from, and end once all clones
-/// are gone and all that was asked is answered.
+/// Its lanes run on the tokio runtime that the first command of each partition comes from, and end once
+/// all clones are gone and all that was asked is answered.
 ///
-/// Dropping a future that a method returned does not undo the command: it is carried out or not, and the same call with the same id
-/// tells which.
+/// Dropping a future that a method returned does not undo the command: it is carried out or not, and the
+/// same call with the same id tells which.
 pub struct CommandHandler<D: Decider> {
     shared: Arc<Shared<D>>,
     /// By partition; begun by its first command.
@@ -76,14 +76,15 @@ impl<D: Decider> CommandHandler<D> {
         }
     }
 
-    /// Handles a command and waits for its outcome. Whoever calls again with the same transaction id, step and
-    /// content hears the same outcome and nothing happens twice, however much later and in whichever process.
+    /// Handles a command and waits for its outcome. Whoever calls again with the same transaction id, step
+    /// and content hears the same outcome and nothing happens twice, however much later and in whichever
+    /// process.
     ///
     /// # Errors
-    /// By [kind](ErrorKind): `Conflict` when the step is known with another content; `Invalid` when the command breaks a
-    /// bound or the rules failed on it; `InProgress`, `Contended`, `Overloaded` and `Unavailable` to retry later with the same id;
-    /// `Unknown` when nobody can say yet: retry with the same id to hear; `Corrupt` and `LostHistory` when
-    /// this aggregate cannot go on.
+    /// By [kind](ErrorKind): `Conflict` when the step is known with another content; `Invalid` when the
+    /// command breaks a bound or the rules failed on it; `InProgress`, `Contended`, `Overloaded` and
+    /// `Unavailable` to retry later with the same id; `Unknown` when nobody can say yet: retry with the
+    /// same id to hear; `Corrupt` and `LostHistory` when this aggregate cannot go on.
     pub async fn handle(
         &self,
         aggregate: &AggregateId,
@@ -119,8 +120,9 @@ impl<D: Decider> CommandHandler<D> {
         results
     }
 
-    /// Records a command durably and returns; it is settled right after, by this process or, should that die, by a
-    /// recovery sweep. The outcome goes to the [`ReplyHandler`] under `requester`, if one is given, and can be asked for with [`outcome`](Self::outcome).
+    /// Records a command durably and returns; it is settled right after, by this process or, should that
+    /// die, by a recovery sweep. The outcome goes to the [`ReplyHandler`] under `requester`, if one is
+    /// given, and can be asked for with [`outcome`](Self::outcome).
     ///
     /// # Errors
     /// As [`handle`](Self::handle). A step that was submitted or settled before is fine.
@@ -194,7 +196,8 @@ impl<D: Decider> CommandHandler<D> {
         outcome.ok_or_else(|| Error::invalid(format!("step {step} was never requested")))
     }
 
-    /// Looks at an aggregate's state and its version, as of now or later. `look` runs on the aggregate's lane: keep it short.
+    /// Looks at an aggregate's state and its version, as of now or later. `look` runs on the aggregate's
+    /// lane: keep it short.
     ///
     /// # Errors
     /// When the aggregate cannot be read.

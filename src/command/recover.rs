@@ -30,8 +30,8 @@ pub struct Recovery {
     pub backing_off: u64,
     /// Open steps that stay open.
     pub failed: u64,
-    /// Records after the requests' versions that were looked through, summed over the steps. One read may serve
-    /// several steps of an account.
+    /// Records after the requests' versions that were looked through, summed over the steps. One read may
+    /// serve several steps of an account.
     pub scanned: u64,
     /// The first hundred failures.
     #[serde(skip)]
@@ -47,12 +47,13 @@ impl Recovery {
 }
 
 impl<D: Decider> CommandHandler<D> {
-    /// Settles every open step whose last record is at least `older_than` old, by the store's clock. A step that was
-    /// resumed n times must be 2ⁿ times as old (n up to 16): rules that keep failing do not fill its stream.
+    /// Settles every open step whose last record is at least `older_than` old, by the store's clock. A
+    /// step that was resumed n times must be 2ⁿ times as old (n up to 16): rules that keep failing do not
+    /// fill its stream.
     ///
-    /// Run it at every start with a zero age, once nobody else writes, and from time to time with an age above the
-    /// time that a command takes. Sweeps may run side by side with each other and with commands: each step is
-    /// settled once. A step that cannot be settled is counted, logged and left open.
+    /// Run it at every start with a zero age, once nobody else writes, and from time to time with an age
+    /// above the time that a command takes. Sweeps may run side by side with each other and with commands:
+    /// each step is settled once. A step that cannot be settled is counted, logged and left open.
     ///
     /// # Errors
     /// When the open steps cannot be listed. What was settled until then stays settled.

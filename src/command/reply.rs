@@ -28,10 +28,10 @@ pub struct Reply<R> {
 /// Dispatches replies to their requesters.
 ///
 /// `reply` is called once for each submitted step that this process settles, after the outcome is durable,
-/// one at a time, on a task of its own: it may take its time and hold nothing up. It is *not* called again after a
-/// crash between the settlement and the call; a requester that hears nothing asks
-/// [`outcome`](crate::CommandHandler::outcome), which never forgets. When more than 4,096 replies wait, further ones are
-/// dropped, logged and counted, for the same reason. A panic loses that reply alone.
+/// one at a time, on a task of its own: it may take its time and hold nothing up. It is *not* called again
+/// after a crash between the settlement and the call; a requester that hears nothing asks
+/// [`outcome`](crate::CommandHandler::outcome), which never forgets. When more than 4,096 replies wait,
+/// further ones are dropped, logged and counted, for the same reason. A panic loses that reply alone.
 #[async_trait]
 pub trait ReplyHandler<D: Decider>: Send + Sync + 'static {
     /// Sends one reply.

@@ -1,8 +1,8 @@
 //! The rules that make the protocol safe, each a constant.
 
 /// The rules that make the protocol safe, each a constant, so that the model check can take one out and see
-/// what it is for. Programs use [`Sound`].
-#[allow(missing_docs, reason = "each constant is explained where it is used, below")]
+/// what it is for: `docs/model-check.md` lists what goes wrong without each. Programs use [`Sound`].
+#[allow(missing_docs, reason = "docs/model-check.md has a line for each")]
 pub trait Rules: std::fmt::Debug + Clone + PartialEq + Eq + std::hash::Hash + Send + Sync + 'static {
     const COMPARE_CONTENT: bool = true;
     const DECIDE_RECORDED_COMMAND: bool = true;

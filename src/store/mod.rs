@@ -228,7 +228,8 @@ pub trait EventStore: fmt::Debug + Send + Sync + 'static {
     /// - answer the same for as long as the store exists, on every instance of it.
     fn properties(&self) -> StoreProperties;
 
-    /// Commits a list of units, all of one partition, and answers each, in the order given. The only way to write.
+    /// Commits a list of units, all of one partition, and answers each, in the order given. The only way
+    /// to write.
     ///
     /// An implementation must
     /// - commit each unit whole or not at all;
@@ -242,8 +243,8 @@ pub trait EventStore: fmt::Debug + Send + Sync + 'static {
     ///   each partition, in commit order, a unit's records next to each other in the order given;
     /// - stamp a unit with a time that never goes back within a partition;
     /// - answer [`Unknown`](AppendFailure::Unknown), and nothing else, where the outcome is not certain;
-    /// - refuse a unit that breaks a bound of [`limits`](crate::limits), names a stream twice, a stream of another
-    ///   partition, or, where it is atomic per stream only, more than one stream, with
+    /// - refuse a unit that breaks a bound of [`limits`](crate::limits), names a stream twice, a stream of
+    ///   another partition, or, where it is atomic per stream only, more than one stream, with
     ///   [`Invalid`](crate::ErrorKind::Invalid), as one that failed;
     /// - refuse every unit of a list with more units than [`limits`](crate::limits) allow;
     /// - store each record's checksum and every field as given.
@@ -290,8 +291,9 @@ pub trait EventStore: fmt::Debug + Send + Sync + 'static {
     /// - return pages in a fixed order that `after` continues, without scanning settled steps.
     async fn open_steps(&self, read: OpenStepsRead) -> Result<Vec<OpenStep>>;
 
-    /// Removes the records of a stream at and before `through`, for good, and returns the new floor. Whoever calls it makes sure first that no open
-    /// step needs them and that a snapshot stands for them: see [`compact`](crate::CommandHandler::compact).
+    /// Removes the records of a stream at and before `through`, for good, and returns the new floor.
+    /// Whoever calls it makes sure first that no open step needs them and that a snapshot stands for them:
+    /// see [`compact`](crate::CommandHandler::compact).
     ///
     /// An implementation must
     /// - never remove records after `through`, nor any when `through` is above the stream's head

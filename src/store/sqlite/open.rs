@@ -105,9 +105,9 @@ fn prepare(options: &Options) -> Result<LastStop> {
     Ok(LastStop::Unclean)
 }
 
-/// Demands that the file is a store of ours, before anything is written. It is read through SQLite: opening it
-/// by other means would end the locks that this process may have on it. A connection that only reads
-/// neither checkpoints nor deletes anything when it is closed.
+/// Demands that the file is a store of ours, before anything is written. It is read through SQLite:
+/// opening it by other means would end the locks that this process may have on it. A connection that only
+/// reads neither checkpoints nor deletes anything when it is closed.
 fn probe(path: &Path) -> Result<()> {
     let connection = Connection::open_with_flags(path, settings::reader_flags())
         .map_err(|source| failure::of("opening the database", source))?;

@@ -78,8 +78,8 @@ impl Options {
     ///
     /// # Errors
     /// - [`Fenced`](crate::ErrorKind::Fenced) when the store has a writer already;
-    /// - [`Invalid`](crate::ErrorKind::Invalid) when the file is no store, has a schema that this program does not
-    ///   know or another number of partitions, or lies on a network file system;
+    /// - [`Invalid`](crate::ErrorKind::Invalid) when the file is no store, has a schema that this program
+    ///   does not know or another number of partitions, or lies on a network file system;
     /// - [`Corrupt`](crate::ErrorKind::Corrupt) when commits that were acknowledged cannot be read.
     ///
     /// None of these changes the file.

@@ -1,8 +1,8 @@
 //! The first steps after an unclean stop, with the lock held and before SQLite opens the files.
 //!
 //! A page cache that outlived the process may hold bytes whose sync failed: Linux marks such pages clean,
-//! so a later sync reports success without writing them, and a commit that looks fine would be gone
-//! after a power cut. The WAL is therefore written anew, byte for byte, which makes its pages dirty again, and
+//! so a later sync reports success without writing them, and a commit that looks fine would be gone after
+//! a power cut. The WAL is therefore written anew, byte for byte, which makes its pages dirty again, and
 //! synced, before anything in it is believed.
 
 use std::fs::{self, File};

@@ -7,8 +7,8 @@ use rusqlite::{Connection, OpenFlags};
 use crate::error::{Error, Result};
 use crate::store::sqlite::failure;
 
-/// The first version without the WAL-reset bug: in older ones (3.7.0 to 3.51.2) two connections that write and
-/// checkpoint at the same instant can corrupt the database.
+/// The first version without the WAL-reset bug: in older ones (3.7.0 to 3.51.2) two connections that write
+/// and checkpoint at the same instant can corrupt the database.
 const OLDEST_SQLITE: i32 = 3_051_003;
 
 /// How long a lock of another connection is waited for. The lock file leaves only readers'

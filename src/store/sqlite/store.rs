@@ -63,8 +63,8 @@ struct Door {
 }
 
 impl SqliteStore {
-    /// Opens the store at `path`, and makes it where there is none. It blocks: the files are read and synced, the
-    /// whole write-ahead log too after an unclean stop.
+    /// Opens the store at `path`, and makes it where there is none. It blocks: the files are read and
+    /// synced, the whole write-ahead log too after an unclean stop.
     ///
     /// # Errors
     /// As [`Options::open`].
@@ -80,8 +80,8 @@ impl SqliteStore {
     /// Opens the store at `path` for reading, beside the process that writes to it.
     ///
     /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) when there is no store; [`Unavailable`](ErrorKind::Unavailable) after an
-    /// unclean stop that no writer has recovered from yet.
+    /// [`Invalid`](ErrorKind::Invalid) when there is no store; [`Unavailable`](ErrorKind::Unavailable)
+    /// after an unclean stop that no writer has recovered from yet.
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self> {
         open::read_only(&Options::new(PathBuf::from(path.as_ref())))
     }
@@ -121,7 +121,8 @@ impl SqliteStore {
     /// [`Unavailable`](ErrorKind::Unavailable).
     ///
     /// # Errors
-    /// [`Unknown`](ErrorKind::Unknown) when the writer died over it: the next start finds out what was committed.
+    /// [`Unknown`](ErrorKind::Unknown) when the writer died over it: the next start finds out what was
+    /// committed.
     pub async fn close(&self) -> Result<()> {
         self.core.pool.close();
         let Some(door) = &self.writer else { return Ok(()) };

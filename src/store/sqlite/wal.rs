@@ -8,20 +8,21 @@
 //! The two can be told apart because every commit is synced before the next transaction writes its first
 //! frame. After a crash only the frames of the *last* transaction may be torn, or missing in any order. So
 //! when, at or after the first invalid frame, a frame with a commit mark is continued by another one, the
-//! transaction that it ends was synced, and what is damaged before it was acknowledged: the start is refused. A
-//! torn last transaction alone proves nothing, and is dropped.
+//! transaction that it ends was synced, and what is damaged before it was acknowledged: the start is
+//! refused. A torn last transaction alone proves nothing, and is dropped.
 //!
-//! *Continued* is meant literally. Checksums are cumulative, each starting from the one before it; behind a
-//! broken frame they are checked relative to the checksum that its predecessor *stored* (or, where only that
-//! field was hit, should have). Counting commit marks instead would be wrong: the remains of a commit that
-//! failed lie behind the frames of the one that fenced it off, with a mark and the same salts, and neither was
-//! acknowledged; but nothing continues them.
+//! *Continued* is meant literally. Checksums are cumulative, each starting from the one before it; behind
+//! a broken frame they are checked relative to the checksum that its predecessor *stored* (or, where only
+//! that field was hit, should have). Counting commit marks instead would be wrong: the remains of a commit
+//! that failed lie behind the frames of the one that fenced it off, with a mark and the same salts, and
+//! neither was acknowledged; but nothing continues them.
 //!
-//! What cannot be told from a torn last transaction, and is not: damage that spares at most the last transaction
-//! behind it.
+//! What cannot be told from a torn last transaction, and is not: damage that spares at most the last
+//! transaction behind it.
 //!
-//! One false alarm is left, on the safe side: the commit that fences off a failed one is itself torn within the
-//! header of its frame, where a sector ends there, and the remains of the failed one lie behind it.
+//! One false alarm is left, on the safe side: the commit that fences off a failed one is itself torn
+//! within the header of its frame, where a sector ends there, and the remains of the failed one lie behind
+//! it.
 //!
 //! The format is described at <https://www.sqlite.org/fileformat2.html#the_write_ahead_log>.
 
@@ -43,8 +44,8 @@ pub struct Scan {
 /// Looks through a whole WAL.
 ///
 /// # Errors
-/// [`Corrupt`](crate::ErrorKind::Corrupt), with the offset of the first bad byte range, when commits that were
-/// acknowledged cannot be read.
+/// [`Corrupt`](crate::ErrorKind::Corrupt), with the offset of the first bad byte range, when commits that
+/// were acknowledged cannot be read.
 pub fn scan(wal: &[u8]) -> Result<Scan> {
     let Some(header) = Header::parse(wal) else { return headless(wal) };
     if !header.is_intact {

@@ -74,7 +74,8 @@ impl Writer {
     /// at `through` there are no more to remove.
     ///
     /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) when `through` is above the stream's head; otherwise as a failed commit.
+    /// [`Invalid`](ErrorKind::Invalid) when `through` is above the stream's head; otherwise as a failed
+    /// commit.
     pub(super) fn truncate(&mut self, stream: &StreamName, through: Version) -> Result<Version> {
         self.transaction(|connection, _| truncation::slice(connection, stream, through)).map_err(|halt| {
             match halt.into_failure() {
@@ -144,9 +145,10 @@ impl Writer {
         }
     }
 
-    /// A disk that was full at COMMIT and is too full for the fence: no sync failed, so the store need not stop. Yet
-    /// the batch stays in doubt, even where the write of its last frame was cut short: the old bytes behind the
-    /// cut may be the very ones that were to be written. Nothing else is committed before the fence is.
+    /// A disk that was full at COMMIT and is too full for the fence: no sync failed, so the store need not
+    /// stop. Yet the batch stays in doubt, even where the write of its last frame was cut short: the old
+    /// bytes behind the cut may be the very ones that were to be written. Nothing else is committed before
+    /// the fence is.
     fn wait_for_room(&mut self, source: rusqlite::Error) -> Halt {
         self.fence_due = true;
         let error = Error::new(ErrorKind::Unknown, "sqlite: the disk was full at a commit");

@@ -40,8 +40,8 @@ pub use script::{Done, Fault, Rates, Script};
 
 /// One process's handle on a store, with faults on the way.
 ///
-/// Clones are the same process. [`restart`](Self::restart) gives the next one: it shares the store, the script,
-/// the counters, and what is still under way.
+/// Clones are the same process. [`restart`](Self::restart) gives the next one: it shares the store, the
+/// script, the counters, and what is still under way.
 #[derive(Debug, Clone)]
 pub struct FaultyStore {
     network: Arc<Network>,
