@@ -19,7 +19,6 @@ use serde::de::DeserializeSeed;
 
 use crate::error::{Error, Result};
 use crate::event::{CodecName, NewRecord};
-#[cfg(feature = "bincode")]
 use crate::limits;
 
 /// What a [`Codec`] hands its deserializer to.
@@ -103,7 +102,7 @@ impl Codecs {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) when the format cannot express it.
-    pub fn encode<T: Serialize>(&self, value: &T) -> Result<(CodecName, Bytes)> {
+    pub fn encode<T: Serialize + DeserializeOwned>(&self, value: &T) -> Result<(CodecName, Bytes)> {
         let (name, bytes) = match &self.writer {
             Format::Json => (JSON, serde_json::to_vec(value).map_err(|error| inexpressible(&JSON, error))?),
             #[cfg(feature = "bincode")]
@@ -113,6 +112,13 @@ impl Codecs {
             }
             Format::Other(codec) => (codec.name(), codec.encode(value)?),
         };
+        // Too deep to be read again is too deep to be written. Each level takes a byte at least, so small
+        // values need no look; and what no record can hold is refused there.
+        if (limits::VALUE_DEPTH..=limits::PAYLOAD_BYTES).contains(&bytes.len()) {
+            self.decode::<T>(&name, &bytes).map_err(|error| {
+                Error::invalid(format!("what {name} wrote cannot be read again")).caused_by(error)
+            })?;
+        }
         Ok((name, Bytes::from(bytes)))
     }
 
@@ -251,7 +257,7 @@ mod tests {
     use super::*;
     use crate::event::RecordKind;
 
-    fn record(codecs: &Codecs, value: &impl Serialize) -> NewRecord {
+    fn record(codecs: &Codecs, value: &(impl Serialize + DeserializeOwned)) -> NewRecord {
         let (codec, payload) = codecs.encode(value).expect("encodes");
         let event_type = crate::event::EventType::new("test").expect("valid");
         NewRecord {
@@ -267,7 +273,7 @@ mod tests {
 
     #[test]
     fn another_writer_still_reads_what_was_written_before() {
-        let old = record(&Codecs::json(), &(7_i64, "held"));
+        let old = record(&Codecs::json(), &(7_i64, "held".to_owned()));
         let back: (i64, String) = Codecs::default().open(&old).decode().expect("decodes");
         assert_eq!(back, (7, "held".to_owned()));
     }
@@ -282,9 +288,19 @@ mod tests {
     }
 
     #[cfg(feature = "bincode")]
-    #[derive(Debug, serde::Deserialize)]
-    #[allow(dead_code, reason = "only decoded")]
-    struct Nested(Option<Box<Nested>>);
+    #[derive(Debug, serde::Serialize, serde::Deserialize)]
+    struct Nested(Vec<Nested>);
+
+    #[cfg(feature = "bincode")]
+    #[test]
+    fn what_is_too_deep_to_be_read_is_not_written() {
+        let nested = |depth: usize| (0..depth).fold(Nested(Vec::new()), |inner, _| Nested(vec![inner]));
+        for codecs in [Codecs::bincode(), Codecs::json()] {
+            assert!(codecs.encode(&nested(20)).is_ok(), "{codecs:?}");
+            let error = codecs.encode(&(vec![0_u8; 200], nested(1_000))).expect_err("too deep");
+            assert!(error.to_string().contains("cannot be read again"), "{error}");
+        }
+    }
 
     #[test]
     fn hostile_depth_is_refused() {

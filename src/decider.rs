@@ -1,12 +1,13 @@
 //! What a user writes: pure rules, without async, without a store.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::codec::Encoded;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::StepName;
 use crate::stream::Category;
 
@@ -27,7 +28,7 @@ pub struct Schemas {
     pub rejection: u16,
     /// Of the transaction's state, which each `Accepted` record carries.
     pub transaction: u16,
-    /// Of snapshots. Older ones are skipped, never misread: there is no upcaster for them.
+    /// Of snapshots. Older ones are upcast where the decider knows how, and else skipped, never misread.
     pub snapshot: u16,
 }
 
@@ -123,6 +124,15 @@ pub trait Decider: Send + Sync + 'static {
     fn upcast_transaction(old: &Encoded<'_>) -> Result<Self::Transaction> {
         old.unsupported()
     }
+
+    /// Reads a snapshot of an older schema version. Without this, older snapshots are skipped and the state is folded
+    /// from events, which an aggregate that was compacted no longer has.
+    ///
+    /// # Errors
+    /// Any: the snapshot is skipped.
+    fn upcast_snapshot(old: &Encoded<'_>) -> Result<Self::State> {
+        old.unsupported()
+    }
 }
 
 /// The events of a decision, in order. May be empty.
@@ -171,4 +181,14 @@ impl<E> From<Vec<E>> for Events<E> {
     fn from(events: Vec<E>) -> Self {
         Self(events)
     }
+}
+
+/// Runs code of a user's; a panic becomes an error that fails this command alone.
+pub(crate) fn guarded<T>(what: &str, rules: impl FnOnce() -> T) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(rules)).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        Error::invalid(format!("the rules panicked in `{what}`: {text}"))
+            .advice("mend the decider; nothing was decided")
+    })
 }

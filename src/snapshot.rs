@@ -7,8 +7,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::codec::Codecs;
-use crate::decider::Decider;
-use crate::error::{Error, Result};
+use crate::decider::{Decider, guarded};
+use crate::error::Result;
 use crate::event::{NewRecord, Record, RecordKind};
 
 /// When snapshots are written.
@@ -61,13 +61,8 @@ pub fn write<D: Decider>(state: &D::State, codecs: &Codecs, most: usize) -> Resu
 pub fn read<D: Decider>(record: &Record, codecs: &Codecs) -> Result<D::State> {
     record.verify()?;
     let encoded = codecs.open(&record.data);
-    if encoded.schema() != D::SCHEMAS.snapshot {
-        return Err(Error::corrupt(format!(
-            "the snapshot at version {} is of another schema",
-            record.version
-        ))
-        .in_stream(&record.stream)
-        .expected(format!("schema version {}", D::SCHEMAS.snapshot), encoded.schema()));
-    }
-    encoded.decode().map_err(|error| error.in_stream(&record.stream))
+    let current = encoded.schema() == D::SCHEMAS.snapshot;
+    let state =
+        guarded("upcast_snapshot", || if current { encoded.decode() } else { D::upcast_snapshot(&encoded) });
+    state.and_then(|state| state).map_err(|error| error.in_stream(&record.stream))
 }

@@ -1,9 +1,7 @@
 //! An aggregate's state in memory, folded from its stream.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use crate::codec::Codecs;
-use crate::decider::Decider;
+use crate::decider::{Decider, guarded};
 use crate::error::{Error, Result};
 use crate::event::{Record, RecordKind};
 use crate::stream::Version;
@@ -41,7 +39,7 @@ impl<D: Decider> Aggregate<D> {
                 .expected(format!("version {}", self.version.next()), record.version));
         }
         if record.data.kind == RecordKind::Event {
-            let event = event::<D>(record, codecs)?;
+            let event = guarded("upcast_event", || event::<D>(record, codecs)).and_then(|event| event)?;
             guarded("evolve", || D::evolve(&mut self.state, &event))
                 .map_err(|error| error.in_stream(&record.stream))?;
         }
@@ -70,14 +68,4 @@ fn event<D: Decider>(record: &Record, codecs: &Codecs) -> Result<D::Event> {
         .advice("give changed events a new schema version and an upcaster"));
     }
     Ok(event)
-}
-
-/// Runs a user's rules; a panic becomes an error that fails this command alone.
-pub(super) fn guarded<T>(what: &str, rules: impl FnOnce() -> T) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(rules)).map_err(|panic| {
-        let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
-        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-        Error::invalid(format!("the rules panicked in `{what}`: {text}"))
-            .advice("mend the decider; nothing was decided")
-    })
 }

@@ -25,7 +25,7 @@ impl<D: Decider> CommandHandler<D> {
         // and one that came before is found open or is settled.
         let page = self.shared.page(&stream, ReadFrom::SnapshotBefore(Version::MAX)).await?;
         let head = page.head;
-        let covered = page.snapshot.as_ref().map_or(Version::EMPTY, |snapshot| self.covered_by(snapshot));
+        let covered = self.covered(&stream, page.snapshot.as_ref()).await?;
         let needed = self.lowest_open(aggregate).await?.unwrap_or(Version::MAX);
         let target = through.min(head).min(covered).min(needed);
         if target <= page.floor {
@@ -34,10 +34,16 @@ impl<D: Decider> CommandHandler<D> {
         self.shared.store.truncate(&stream, target).await
     }
 
-    /// What a snapshot stands for; nothing when it cannot be read.
-    fn covered_by(&self, record: &Record) -> Version {
-        let usable = snapshot::read::<D>(record, &self.shared.codecs).is_ok();
-        if usable { Version::new(record.version.get().saturating_sub(1)) } else { Version::EMPTY }
+    /// What the last snapshot but one stands for: should the last be damaged one day, that one is still there.
+    async fn covered(&self, stream: &StreamName, latest: Option<&Record>) -> Result<Version> {
+        let Some(latest) = latest.filter(|latest| self.is_usable(latest)) else { return Ok(Version::EMPTY) };
+        let page = self.shared.page(stream, ReadFrom::SnapshotBefore(latest.version)).await?;
+        let older = page.snapshot.filter(|older| self.is_usable(older));
+        Ok(older.map_or(Version::EMPTY, |older| Version::new(older.version.get().saturating_sub(1))))
+    }
+
+    fn is_usable(&self, snapshot: &Record) -> bool {
+        snapshot::read::<D>(snapshot, &self.shared.codecs).is_ok()
     }
 
     /// The lowest version that an open step of the aggregate may still be scanned from.

@@ -9,16 +9,15 @@ use std::sync::Arc;
 use quick_cache::unsync::Cache;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::command::aggregate::{Aggregate, guarded};
+use crate::command::aggregate::Aggregate;
 use crate::command::load;
-use crate::command::outcome::Settlement;
 use crate::command::reply::Reply;
 use crate::command::round::Round;
 use crate::command::settings::count;
 use crate::command::shared::Shared;
 use crate::command::stage::Stage;
-use crate::command::task::{Finished, Purpose, Task};
-use crate::decider::Decider;
+use crate::command::task::{Purpose, Task};
+use crate::decider::{Decider, guarded};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Fingerprint, StepName};
 use crate::partition::PartitionId;
@@ -159,9 +158,7 @@ impl<D: Decider> Lane<D> {
         for (id, look) in std::mem::take(&mut self.queries) {
             let seen =
                 fresh(&self.shared, &id, round).await.map(|aggregate| (&aggregate.state, aggregate.version));
-            if let Err(error) = guarded("query", || look(seen)) {
-                tracing::error!(%error, aggregate = %id, "a query panicked");
-            }
+            look(seen);
         }
     }
 
@@ -230,8 +227,10 @@ impl<D: Decider> Lane<D> {
             let at = staged.task;
             let Some(task) = self.tasks.get_mut(at) else { continue };
             let written = written(task, &result);
-            if let Ok(committed) = result {
-                staged.committed(task, committed);
+            if let Ok(committed) = result
+                && let Some(step) = staged.committed(task, committed)
+            {
+                notify(&self.shared, task, &step);
             }
             self.appended(at, written, round);
         }
@@ -259,11 +258,9 @@ impl<D: Decider> Lane<D> {
     fn finish(&mut self, at: usize, answer: Answer) {
         let Some(task) = self.tasks.get_mut(at) else { return };
         let submitted = answer == Answer::Submitted;
-        let settlement = task.settlement.clone();
         let ending = task.ending(&self.shared, answer);
         let mut follow_up = None;
         match &ending {
-            Ok(Finished { settled: Some((step, _)), .. }) => notify(&self.shared, task, step, settlement),
             Ok(_) if submitted => {
                 let (nobody, _) = oneshot::channel();
                 let (id, transaction) = (task.aggregate.clone(), task.transaction);
@@ -365,10 +362,11 @@ fn unanswered() -> AppendFailure {
 }
 
 /// Tells the requester of a submitted step that this task settled.
-fn notify<D: Decider>(shared: &Shared<D>, task: &Task<D>, step: &StepName, settlement: Option<Settlement>) {
-    let (Some(replies), Some(settlement)) = (&shared.replies, settlement) else { return };
+fn notify<D: Decider>(shared: &Shared<D>, task: &Task<D>, step: &StepName) {
+    let (Some(replies), Some(settlement)) = (&shared.replies, &task.settlement) else { return };
     let Some(requester) = task.requester(step) else { return };
-    let Ok(outcome) = settlement.outcome::<D>(&shared.codecs, false) else { return };
+    let outcome = guarded("upcast_rejection", || settlement.outcome::<D>(&shared.codecs, false));
+    let Ok(Ok(outcome)) = outcome else { return };
     let (aggregate, transaction, step) = (task.aggregate.clone(), task.transaction, step.clone());
     if replies.try_send(Reply { requester, aggregate, transaction, step, outcome }).is_err() {
         count(&shared.counters.replies_dropped, 1);

@@ -91,6 +91,10 @@ impl<D: Decider> Shared<D> {
             count(&self.counters.loaded, u64::try_from(page.records.len()).unwrap_or(u64::MAX));
             page.records.iter().try_for_each(|record| aggregate.apply(record, &self.codecs))?;
             if !page.has_more() {
+                if unusable > 0 {
+                    // Nobody should have to step over it again: the next command takes a new one.
+                    aggregate.since_snapshot = u64::MAX;
+                }
                 return Ok(aggregate);
             }
             page = self.page(stream, ReadFrom::After(aggregate.version)).await?;

@@ -26,11 +26,10 @@ pub use settings::{Settings, Stats};
 
 use crate::clock::{Clock, SystemClock};
 use crate::codec::Codecs;
-use crate::decider::Decider;
+use crate::decider::{Decider, guarded};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event;
 use crate::id::{Fingerprint, StepName, TransactionId};
-use crate::limits;
 use crate::side_stream::SideStream;
 use crate::store::{EventStore, ReadFrom};
 use crate::stream::{AggregateId, Version};
@@ -153,7 +152,7 @@ impl<D: Decider> CommandHandler<D> {
         let mut after = Version::EMPTY;
         loop {
             let page = self.shared.page(&stream, ReadFrom::After(after)).await?;
-            let more = page.has_more() && page.head.get() <= limits::SIDE_STREAM_RECORDS;
+            let more = page.has_more();
             records.extend(page.records);
             after = records.last().map_or(after, |record| record.version);
             if !more {
@@ -208,10 +207,11 @@ impl<D: Decider> CommandHandler<D> {
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
         let look = move |seen: Result<(&D::State, Version)>| {
-            drop(reply.send(seen.map(|(state, version)| look(state, version))));
+            let answer = seen.and_then(|(state, version)| guarded("query", || look(state, version)));
+            drop(reply.send(answer));
         };
         self.enqueue(aggregate, Job::Query(aggregate.clone(), Box::new(look))).await?;
-        answer.await.map_err(|_| Error::invalid("the query panicked"))?
+        answer.await.map_err(|_| not_taken())?
     }
 
     /// What this handler counted.
@@ -224,10 +224,13 @@ impl<D: Decider> CommandHandler<D> {
         if let Some(requester) = &requester {
             event::check_requester(requester)?;
         }
-        let step = aggregate::guarded("step", || D::step(&command))?;
+        let step = guarded("step", || D::step(&command))?;
         step.check()?;
-        let fingerprint = Fingerprint::of(&step, D::SCHEMAS.command, &command)?;
-        let content = self.shared.encode_command(&command)?;
+        let written = guarded("a command's Serialize", || {
+            let fingerprint = Fingerprint::of(&step, D::SCHEMAS.command, &command)?;
+            Ok::<_, Error>((fingerprint, self.shared.encode_command(&command)?))
+        });
+        let (fingerprint, content) = written.and_then(|written| written)?;
         Ok(Ask { step, fingerprint, command, content, requester })
     }
 
@@ -245,13 +248,13 @@ impl<D: Decider> CommandHandler<D> {
     }
 
     async fn enqueue(&self, aggregate: &AggregateId, job: Job<D>) -> Result<()> {
-        self.lane(aggregate)?.send(job).await.map_err(|_| lane_ended())
+        self.lane(aggregate)?.send(job).await.map_err(|_| not_taken())
     }
 
     /// The lane of an aggregate's partition, begun where it does not run.
     fn lane(&self, aggregate: &AggregateId) -> Result<mpsc::Sender<Job<D>>> {
         let partition = self.shared.properties.partitions.of(aggregate.cardinal());
-        let slot = self.lanes.get(usize::from(partition.get())).ok_or_else(lane_ended)?;
+        let slot = self.lanes.get(usize::from(partition.get())).ok_or_else(not_taken)?;
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lane) = slot.as_ref().filter(|lane| !lane.is_closed()) {
             return Ok(lane.clone());
@@ -270,6 +273,10 @@ async fn answered<R>(ending: oneshot::Receiver<Result<Finished<R>>>) -> Result<F
 
 fn lane_ended() -> Error {
     Error::new(ErrorKind::Unknown, "the lane ended before it answered")
+}
+
+fn not_taken() -> Error {
+    Error::new(ErrorKind::Unavailable, "the lane ended; nothing was done")
 }
 
 fn outcome_of<R>(finished: Finished<R>) -> Result<Outcome<R>> {

@@ -11,7 +11,6 @@ use crate::decider::Decider;
 use crate::error::{Error, Result};
 use crate::event::Record;
 use crate::id::TransactionId;
-use crate::limits;
 use crate::protocol::Action;
 use crate::store::{ReadFrom, StreamPage, Unit};
 use crate::stream::{AggregateId, StreamName, Version};
@@ -156,11 +155,6 @@ async fn rest_of_side<D: Decider>(
     let mut page = page?;
     let mut records = std::mem::take(&mut page.records);
     while let Some(last) = records.last().filter(|last| last.version < page.head) {
-        if last.version.get() >= limits::SIDE_STREAM_RECORDS {
-            return Err(Error::invalid("the side stream is too long; use a new transaction")
-                .in_stream(stream)
-                .expected(format!("at most {} records", limits::SIDE_STREAM_RECORDS), page.head));
-        }
         let next = shared.page(stream, ReadFrom::After(last.version)).await?;
         if next.records.is_empty() {
             return Err(Error::corrupt("records are missing").in_stream(stream));

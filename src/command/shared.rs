@@ -7,7 +7,7 @@ use crate::codec::Codecs;
 use crate::command::records::{self, Content};
 use crate::command::reply::Replies;
 use crate::command::settings::{Counters, Settings};
-use crate::decider::Decider;
+use crate::decider::{Decider, Stored};
 use crate::error::{Error, Result};
 use crate::event::{NewRecord, RecordKind};
 use crate::id::Cause;
@@ -25,7 +25,7 @@ pub(super) struct Shared<D: Decider> {
 }
 
 impl<D: Decider> Shared<D> {
-    fn encode<T: serde::Serialize>(&self, schema: u16, value: &T) -> Result<Content> {
+    fn encode<T: Stored>(&self, schema: u16, value: &T) -> Result<Content> {
         let (codec, payload) = self.codecs.encode(value)?;
         Ok(Content { schema, codec, payload })
     }

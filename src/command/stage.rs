@@ -1,15 +1,16 @@
 //! From a plan to a unit: the records that a task appends, and what its commit means to it.
 
-use crate::command::aggregate::{Aggregate, guarded};
+use crate::command::aggregate::Aggregate;
 use crate::command::outcome::Settlement;
 use crate::command::records::{self, Content};
 use crate::command::settings::count;
 use crate::command::shared::Shared;
 use crate::command::task::{Decided, Purpose, Task};
-use crate::decider::Decider;
+use crate::decider::{Decider, guarded};
 use crate::error::{Error, Result};
 use crate::event::{AcceptedAt, NewRecord, RecordKind};
-use crate::id::Cause;
+use crate::id::{Cause, StepName};
+use crate::limits;
 use crate::protocol::{AggregateWrite, Plan, SideWrite};
 use crate::side_stream::Verdict;
 use crate::snapshot;
@@ -24,8 +25,8 @@ pub(super) struct Staged {
     pub(super) advanced: Option<AggregateId>,
     /// Its last event or marker: the version, and the record's place in the unit.
     effect: Option<(Version, u64)>,
-    /// What it settles the step with.
-    settles: Option<Settles>,
+    /// The step that it settles, and with what.
+    settles: Option<(StepName, Settles)>,
 }
 
 /// What the step is settled with once the unit is committed.
@@ -36,18 +37,19 @@ enum Settles {
 }
 
 impl Staged {
-    /// Takes in that the unit is durable.
-    pub(super) fn committed<D: Decider>(self, task: &mut Task<D>, committed: Committed) {
+    /// Takes in that the unit is durable. Returns the step that it settled.
+    pub(super) fn committed<D: Decider>(self, task: &mut Task<D>, committed: Committed) -> Option<StepName> {
         if let Some((version, place)) = self.effect {
             task.effect = Some((version, committed.first.plus(place)));
         }
-        task.settlement = match (self.settles, task.effect) {
-            (Some(Settles::WithEffect), Some((version, position))) => {
-                Some(Settlement::Accepted { version, position })
+        let (step, settles) = self.settles?;
+        task.settlement = match (settles, task.effect) {
+            (Settles::WithEffect, effect) => {
+                effect.map(|(version, position)| Settlement::Accepted { version, position })
             }
-            (Some(Settles::With(settlement)), _) => Some(settlement),
-            _ => None,
+            (Settles::With(settlement), _) => Some(settlement),
         };
+        Some(step)
     }
 }
 
@@ -61,7 +63,11 @@ pub(super) struct Stage<'a, D: Decider> {
 
 impl<D: Decider> Stage<'_, D> {
     /// Turns `plan` into a unit, and lets the state in memory run ahead with it.
-    pub(super) fn unit(mut self, at: usize, plan: Plan) -> Result<(Unit, Staged)> {
+    pub(super) fn unit(self, at: usize, plan: Plan) -> Result<(Unit, Staged)> {
+        guarded("upcast_transaction", || self.build(at, plan)).and_then(|unit| unit)
+    }
+
+    fn build(mut self, at: usize, plan: Plan) -> Result<(Unit, Staged)> {
         let cause = self.task.cause(&plan.step, plan.fingerprint);
         let mut staged = Staged { task: at, advanced: None, effect: None, settles: None };
         let mut unit = Unit::default();
@@ -74,6 +80,7 @@ impl<D: Decider> Stage<'_, D> {
             unit.appends.push(StreamAppend { stream, expected: expected.into(), records });
         }
         if let Some((expected, writes)) = plan.side {
+            bounded(expected, &writes).map_err(|error| error.in_stream(&self.task.side_stream))?;
             let mut records = Vec::with_capacity(writes.len());
             for write in writes {
                 let before = u64::try_from(unit.len().saturating_add(records.len())).unwrap_or(u64::MAX);
@@ -133,12 +140,13 @@ impl<D: Decider> Stage<'_, D> {
             }
             SideWrite::Settled(Verdict::Rejected) => {
                 let record = self.task.refusal(cause, RecordKind::Rejected)?;
-                staged.settles = Some(Settles::With(Settlement::Rejected(record.clone())));
+                let settlement = Settlement::Rejected(record.clone());
+                staged.settles = Some((cause.step.clone(), Settles::With(settlement)));
                 Ok(record)
             }
             SideWrite::Settled(Verdict::Accepted) => {
                 let (version, at, settles) = self.effect(before, staged)?;
-                staged.settles = Some(settles);
+                staged.settles = Some((cause.step.clone(), settles));
                 self.task.accepted(self.shared, cause, version, at)
             }
         }
@@ -166,6 +174,16 @@ impl<D: Decider> Stage<'_, D> {
         let settlement = Settlement::Accepted { version, position };
         Ok((version, AcceptedAt::At(position), Settles::With(settlement)))
     }
+}
+
+/// A step is requested only where there is room for it to be settled, however often it is resumed.
+fn bounded(version: Version, writes: &[SideWrite]) -> Result<()> {
+    let requests = writes.iter().any(|write| matches!(write, SideWrite::Requested(_)));
+    if requests && version.get() >= limits::SIDE_STREAM_RECORDS {
+        return Err(Error::invalid("the transaction has too many steps; use a new one")
+            .expected(format!("below {} records", limits::SIDE_STREAM_RECORDS), version));
+    }
+    Ok(())
 }
 
 fn not_in_hand() -> Error {

@@ -2,11 +2,11 @@
 
 use tokio::sync::oneshot;
 
-use crate::command::aggregate::{Aggregate, guarded};
+use crate::command::aggregate::Aggregate;
 use crate::command::outcome::{OVERRULED_SCHEMA, Outcome, Settlement};
 use crate::command::records::{self, Content};
 use crate::command::shared::Shared;
-use crate::decider::Decider;
+use crate::decider::{Decider, guarded};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{AcceptedAt, NewRecord, Record, RecordKind};
 use crate::id::{Cause, Fingerprint, StepName, TransactionId};
@@ -129,8 +129,8 @@ impl<D: Decider> Task<D> {
         let today = D::SCHEMAS.command;
         match self.requested(step) {
             Some(record) if record.data.schema != today => {
-                let command = shared.command(&record.data)?;
-                Fingerprint::of(step, today, &command).map(Some)
+                let upcast = || Fingerprint::of(step, today, &shared.command(&record.data)?).map(Some);
+                guarded("upcast_command", upcast).and_then(|fingerprint| fingerprint)
             }
             _ => Ok(None),
         }
@@ -159,7 +159,8 @@ impl<D: Decider> Task<D> {
         fingerprint: Fingerprint,
     ) -> Decision {
         let cause = self.cause(step, fingerprint);
-        match self.run_rules(shared, aggregate, &cause) {
+        let decided = guarded("event_type", || self.run_rules(shared, aggregate, &cause));
+        match decided.and_then(|decided| decided) {
             Ok(decided) => {
                 let decision = match &decided {
                     Decided::Events { .. } => Decision::Events,
@@ -299,7 +300,8 @@ impl<D: Decider> Task<D> {
                 let settlement = settlement.or_else(|| self.replayed(&step, verdict)).ok_or_else(|| {
                     Error::corrupt(format!("settled step {step} has no record")).in_stream(&self.side_stream)
                 })?;
-                Some((step, settlement.outcome::<D>(&shared.codecs, replay)?))
+                let outcome = guarded("upcast_rejection", || settlement.outcome::<D>(&shared.codecs, replay));
+                Some((step, outcome.and_then(|outcome| outcome)?))
             }
             Answer::Submitted | Answer::NothingOpen => None,
             other => return Err(self.refused(other)),

@@ -17,6 +17,7 @@ enum Order {
     PanicInDecide,
     PanicInEvolve,
     PanicInSettle,
+    PanicInEventType,
     BadEventType,
     LongReason,
     LargeTransaction,
@@ -46,6 +47,7 @@ enum Happened {
     Bad,
     Large(String),
     Fatal,
+    Nameless,
 }
 
 impl Decider for Wild {
@@ -69,6 +71,7 @@ impl Decider for Wild {
             Order::PanicInDecide => panic!("on purpose: decide"),
             Order::PanicInEvolve => Ok(Happened::Fatal.into()),
             Order::BadEventType => Ok(Happened::Bad.into()),
+            Order::PanicInEventType => Ok(Happened::Nameless.into()),
             Order::LongReason => Err("x".repeat(5_000)),
             Order::LargeEvent => Ok(Happened::Large("x".repeat((1 << 20) + 1)).into()),
             Order::ManyEvents => Ok(vec![Happened::Added(1); 257].into()),
@@ -84,7 +87,7 @@ impl Decider for Wild {
                 *state = 1_000_000;
                 panic!("on purpose: evolve")
             }
-            Happened::Bad | Happened::Large(_) => {}
+            Happened::Bad | Happened::Large(_) | Happened::Nameless => {}
         }
     }
 
@@ -102,6 +105,7 @@ impl Decider for Wild {
             Happened::Bad => "$bad",
             Happened::Large(_) => "Large",
             Happened::Fatal => "Fatal",
+            Happened::Nameless => panic!("on purpose: event_type"),
         }
     }
 }
@@ -111,6 +115,7 @@ fn bad_orders() -> Vec<(Order, &'static str)> {
         (Order::PanicInDecide, "panicked in `decide`"),
         (Order::PanicInEvolve, "panicked in `evolve`"),
         (Order::PanicInSettle, "panicked in `settle`"),
+        (Order::PanicInEventType, "panicked in `event_type`"),
         (Order::BadEventType, "$bad"),
         (Order::LongReason, "rejection is too large"),
         (Order::LargeTransaction, "transaction's state is too large"),

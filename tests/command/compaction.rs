@@ -8,7 +8,8 @@ use sidestream::testkit::{effort, run};
 use sidestream::{CommandHandler, Decider, ErrorKind};
 
 use crate::rules::{Account, Command};
-use crate::support::{BOTH, account, deposit, funds, leave_open, snapshotting, store, tx};
+use crate::snapshots::latest_altered;
+use crate::support::{BOTH, Changed, account, deposit, funds, leave_open, snapshotting, store, tx};
 
 proptest! {
     #![proptest_config(effort::proptest_config(200, "proptest-regressions/compaction.txt"))]
@@ -37,13 +38,17 @@ proptest! {
             assert!(floor <= Version::new(through));
             assert!(!open || floor <= at_request, "floor {floor} is above the open request at {at_request}");
             // A new process, with nothing in memory.
-            let restarted = snapshotting(store, 5);
+            let restarted = snapshotting(store.clone(), 5);
             assert_eq!(funds(&restarted, &id).await, expected);
             let recovery = restarted.recover(Duration::ZERO).await.expect("swept");
             assert_eq!((recovery.settled(), recovery.failed), (u64::from(open), 0));
             let again = restarted.handle(&id, tx(0), Command::Deposit { minor: 1 }).await.expect("handled");
             assert!(again.is_accepted(), "replays outlive what they rest on");
             assert_eq!(restarted.compact(&id, Version::EMPTY).await.expect("compacted"), floor, "never lower");
+            // Should the last snapshot be damaged one day, the one before it was kept.
+            let damaged = Changed { inner: store, change: latest_altered };
+            let expected = funds(&restarted, &id).await;
+            assert_eq!(funds(&snapshotting(damaged, 5), &id).await, expected);
         });
     }
 }

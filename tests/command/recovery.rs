@@ -229,3 +229,50 @@ fn a_sweep_of_all_ages_finds_steps_of_the_future() {
         assert_eq!(accounts.recover(Duration::ZERO).await.expect("swept").settled(), 1);
     });
 }
+
+/// A transaction with too many steps takes no new one, and its settled ones are heard for ever.
+#[test]
+fn a_side_stream_at_its_bound_takes_no_new_step_and_forgets_none() {
+    run(async {
+        let (store, id) = (store(BOTH[0]), account("7"));
+        let accounts = CommandHandler::new(store.clone(), Account);
+        accounts.handle(&id, tx("d"), Command::Deposit { minor: 9 }).await.expect("handled");
+        let hold = Command::Hold { minor: 50 };
+        let refused = accounts.handle(&id, tx("h"), hold.clone()).await.expect("handled");
+        fill_up(&store, &CATEGORY.side_stream(&id, tx("h"))).await;
+
+        let error = accounts.handle(&id, tx("h"), Command::Hold { minor: 1 }).await.expect_err("known");
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        let error = accounts.handle(&id, tx("h"), Command::Release).await.expect_err("full");
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().contains("too many steps"), "{error}");
+        assert_eq!(accounts.handle(&id, tx("h"), hold.clone()).await.expect("a replay"), refused);
+        let outcome = accounts.outcome(&id, tx("h"), &Account::step(&hold)).await.expect("readable");
+        assert_eq!(outcome, Some(refused));
+    });
+}
+
+/// Adds refused steps, as thousands of calls would, until the side stream is at its bound.
+async fn fill_up(store: &impl EventStore, side: &sidestream::stream::StreamName) {
+    let read = StreamRead { stream: side.clone(), from: ReadFrom::After(Version::EMPTY), limit: 2 };
+    let page = store.read_streams(vec![read]).await.pop().expect("a page").expect("readable");
+    let bound = sidestream::limits::SIDE_STREAM_RECORDS;
+    let partition = store.properties().partitions.of(side.cardinal());
+    let mut head = page.head.get();
+    while head < bound {
+        let steps = 1_000.min((bound - head) / 2);
+        let records = (0..steps).flat_map(|number| {
+            page.records.iter().cloned().map(move |record| {
+                let mut data = record.data;
+                let cause = data.cause.as_mut().expect("a step's");
+                cause.step = StepName::keyed("capture", head + number);
+                data
+            })
+        });
+        let records: Vec<_> = records.collect();
+        let expected = ExpectedVersion::Exact(Version::new(head));
+        head += u64::try_from(records.len()).expect("few");
+        let append = StreamAppend { stream: side.clone(), expected, records };
+        store.append(partition, vec![Unit::one(append)]).await.pop().expect("a result").expect("appended");
+    }
+}

@@ -38,7 +38,7 @@ fn of_another_codec(page: &mut StreamPage) {
 }
 
 /// Alters the latest snapshot only: the one before it is good.
-fn latest_altered(page: &mut StreamPage) {
+pub fn latest_altered(page: &mut StreamPage) {
     let latest = page.records.iter().all(|record| record.data.kind != RecordKind::Snapshot);
     if latest {
         altered(page);
@@ -109,6 +109,18 @@ fn unusable_snapshots_are_counted_and_stepped_over_to_an_older_one() {
         let reader = snapshotting(Changed { inner: store, change: altered }, 10);
         assert_eq!(funds(&reader, &id).await, Some(Funds { available: 105, held: 0 }));
         assert!(reader.stats().snapshots_unusable >= 3, "{:?}", reader.stats());
+    });
+}
+
+/// Nobody should have to step over the same snapshot twice: the next command takes a new one.
+#[test]
+fn a_snapshot_is_due_once_a_load_stepped_over_one() {
+    run(async {
+        let (store, id) = (store(BOTH[0]), account("7"));
+        deposit(&snapshotting(store.clone(), 100), &id, 0, 110).await;
+        let reader = snapshotting(Changed { inner: store.clone(), change: of_another_schema }, 100);
+        deposit(&reader, &id, 110, 112).await;
+        assert_eq!((reader.stats().snapshots_unusable, reader.stats().snapshots), (1, 1));
     });
 }
 

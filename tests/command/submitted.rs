@@ -70,3 +70,31 @@ fn whoever_settles_a_step_replies() {
         assert!(replies.recv().await.is_none(), "nobody asked for the other one's reply");
     });
 }
+
+/// A step that is settled in passing, by a command for the transaction's next step, has its reply, too.
+#[test]
+fn a_step_settled_in_passing_is_replied_to() {
+    run(async {
+        for atomicity in BOTH {
+            let (store, id) = (store(atomicity), account("7"));
+            let mut settings = sidestream::command::Settings::default();
+            settings.limits.decision_events = 0;
+            let dying = CommandHandler::builder(store.clone(), Account).settings(settings).build();
+            CommandHandler::new(store.clone(), Account)
+                .handle(&id, tx("d"), Command::Deposit { minor: 9 })
+                .await
+                .expect("handled");
+            let hold = Command::Hold { minor: 5 };
+            dying.submit(&id, tx("h"), hold.clone(), Some("queue-h".to_owned())).await.expect("submitted");
+
+            let (sender, mut replies) = mpsc::channel(10);
+            let accounts = CommandHandler::builder(store, Account).replies(Channel(sender)).build();
+            let captured = accounts.handle(&id, tx("h"), Command::Capture { part: 1, minor: 5 }).await;
+            assert!(captured.expect("handled").is_accepted());
+            let reply = replies.recv().await.expect("a reply");
+            assert_eq!((reply.requester.as_str(), &reply.step), ("queue-h", &Account::step(&hold)));
+            drop(accounts);
+            assert!(replies.recv().await.is_none(), "one reply, and none for whoever waited itself");
+        }
+    });
+}

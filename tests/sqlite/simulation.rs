@@ -220,8 +220,7 @@ fn two_streams(number: u64, account_number: u64, version: u64, size: u64) -> Uni
 }
 
 fn seeds() -> std::ops::Range<u64> {
-    let count = std::env::var("SIDESTREAM_SEEDS").ok().and_then(|count| count.parse().ok()).unwrap_or(60);
-    0..count
+    0..u64::from(sidestream::testkit::effort::cases(60))
 }
 
 fn random_faults(rng: &mut Rng) -> Faults {

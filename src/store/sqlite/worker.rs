@@ -144,9 +144,11 @@ impl Worker {
             appends.into_iter().map(|append| (append.list, append.reply)).unzip();
         let results = match self.upkeep.refusal(&self.writer) {
             Some(error) => refuse(&lists, &error),
-            None => self.writer.commit(&lists),
+            None => {
+                self.status.change(|status| status.commits = status.commits.saturating_add(1));
+                self.writer.commit(&lists)
+            }
         };
-        self.status.change(|status| status.commits = status.commits.saturating_add(1));
         // A caller that went away does not need its answer.
         replies.into_iter().zip(results).for_each(|(reply, results)| drop(reply.send(results)));
     }
