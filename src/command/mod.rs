@@ -94,7 +94,8 @@ impl<D: Decider> CommandHandler<D> {
     }
 
     /// Handles many commands, side by side across partitions; commands of one aggregate in the order
-    /// given. Each gets its own result, in the order given.
+    /// given, except that a further command of a transaction waits until the one before it is settled, and those of other
+    /// transactions may go ahead of it. Each gets its own result, in the order given.
     pub async fn handle_many(
         &self,
         commands: impl IntoIterator<Item = (AggregateId, TransactionId, D::Command)>,

@@ -4,7 +4,8 @@
     clippy::arithmetic_side_effects,
     clippy::expect_used,
     clippy::unwrap_used,
-    clippy::panic
+    clippy::panic,
+    clippy::indexing_slicing
 )]
 
 #[path = "../../examples/payments/rules.rs"]
@@ -15,6 +16,8 @@ mod bounds;
 mod compaction;
 mod copies;
 mod crash;
+mod deployments;
+mod differential;
 mod evolution;
 mod front_door;
 mod recovery;
