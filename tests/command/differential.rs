@@ -1,6 +1,6 @@
 //! F13 and F24: the same schedule gets the same answers from every store, whatever the clock does.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,23 +62,30 @@ fn one_of_each(mut sends: Vec<Sent<Command>>) -> Vec<Sent<Command>> {
 /// kind.
 type Answers = Vec<String>;
 
-/// A process at work: its store, reopened by `open` at each restart.
+/// Processes at work, in turns: their store, reopened by `open` at each restart.
 struct Service<S> {
     open: S,
-    accounts: CommandHandler<Account>,
+    processes: VecDeque<CommandHandler<Account>>,
     store: Arc<dyn EventStore>,
 }
 
 impl<S: AsyncFnMut() -> Arc<dyn EventStore>> Service<S> {
-    async fn start(mut open: S) -> Self {
+    async fn start(mut open: S, processes: usize) -> Self {
         let store = open().await;
-        Self { open, accounts: snapshotting(Arc::clone(&store), 3), store }
+        let processes = (0..processes).map(|_| snapshotting(Arc::clone(&store), 3)).collect();
+        Self { open, processes, store }
+    }
+
+    /// The process whose turn it is. What it has in memory may be older than what the others wrote.
+    fn accounts(&self) -> &CommandHandler<Account> {
+        &self.processes[0]
     }
 
     async fn answers(&mut self, deeds: &[Deed], mut between: impl FnMut(usize)) -> Answers {
         let mut answers = Vec::new();
         for (number, deed) in deeds.iter().enumerate() {
             between(number);
+            self.processes.rotate_left(1);
             answers.push(self.answer(deed).await);
         }
         for account in 0..2 {
@@ -93,14 +100,14 @@ impl<S: AsyncFnMut() -> Arc<dyn EventStore>> Service<S> {
                 let mut heard = Vec::new();
                 for _ in 0..*copies {
                     let Sent { aggregate, transaction, command } = sent.clone();
-                    heard.push(told(self.accounts.handle(&aggregate, transaction, command).await));
+                    heard.push(told(self.accounts().handle(&aggregate, transaction, command).await));
                 }
                 heard.join(", ")
             }
             Deed::Many(sends) => {
                 let sends =
                     sends.iter().cloned().map(|sent| (sent.aggregate, sent.transaction, sent.command));
-                let heard = self.accounts.handle_many(sends).await;
+                let heard = self.accounts().handle_many(sends).await;
                 heard.into_iter().map(told).collect::<Vec<_>>().join(", ")
             }
             Deed::Submit(sent) => self.submit(sent).await,
@@ -108,7 +115,8 @@ impl<S: AsyncFnMut() -> Arc<dyn EventStore>> Service<S> {
             Deed::Query(account) => self.look(*account).await,
             Deed::Restart => {
                 self.store = (self.open)().await;
-                self.accounts = snapshotting(Arc::clone(&self.store), 3);
+                let again = |_| snapshotting(Arc::clone(&self.store), 3);
+                self.processes = (0..self.processes.len()).map(again).collect();
                 String::new()
             }
         }
@@ -117,12 +125,12 @@ impl<S: AsyncFnMut() -> Arc<dyn EventStore>> Service<S> {
     async fn submit(&self, sent: &Sent<Command>) -> String {
         let Sent { aggregate, transaction, command } = sent.clone();
         let step = Account::step(&command);
-        if let Err(error) = self.accounts.submit(&aggregate, transaction, command, None).await {
+        if let Err(error) = self.accounts().submit(&aggregate, transaction, command, None).await {
             return format!("{:?}", error.kind());
         }
         // Queries of an account wait behind what its lane was given before, but a submitted step is settled after its answer.
         for _ in 0..1_000 {
-            match self.accounts.outcome(&aggregate, transaction, &step).await {
+            match self.accounts().outcome(&aggregate, transaction, &step).await {
                 Err(error) if error.kind().retry_may_help() => drop(self.look(0).await),
                 outcome => return told(outcome),
             }
@@ -140,16 +148,19 @@ impl<S: AsyncFnMut() -> Arc<dyn EventStore>> Service<S> {
         for Sent { aggregate, transaction, command } in sends.iter().cloned() {
             let step = Account::step(&command);
             heard.push(told(dying.submit(&aggregate, transaction, command, None).await));
-            let recovery = self.accounts.recover(Duration::ZERO).await.expect("swept");
+            let recovery = self.accounts().recover(Duration::ZERO).await.expect("swept");
             assert_eq!(recovery.failed, 0, "{recovery:?}");
-            heard.push(told(self.accounts.outcome(&aggregate, transaction, &step).await));
+            heard.push(told(self.accounts().outcome(&aggregate, transaction, &step).await));
         }
         heard.join(", ")
     }
 
     async fn look(&self, account: u32) -> String {
         let id = controls::other_aggregate_id(account);
-        self.accounts.query(&id, |state, version| format!("{state:?} at {version}")).await.expect("readable")
+        self.accounts()
+            .query(&id, |state, version| format!("{state:?} at {version}"))
+            .await
+            .expect("readable")
     }
 }
 
@@ -175,11 +186,16 @@ fn fences(store: &MemoryStore) -> usize {
 }
 
 /// The answers of a store in memory, with what `jump` does to its clock before each deed.
-fn in_memory(atomicity: Atomicity, deeds: &[Deed], jump: impl Fn(&ManualClock, usize)) -> (Answers, usize) {
+fn in_memory(
+    (atomicity, processes): (Atomicity, usize),
+    deeds: &[Deed],
+    jump: impl Fn(&ManualClock, usize),
+) -> (Answers, usize) {
     let clock = Arc::new(ManualClock::new(controls::timestamp()));
-    let store = MemoryStore::with(partitions(), atomicity, Arc::clone(&clock) as Arc<dyn Clock>);
+    let of_store: Arc<dyn Clock> = clock.clone();
+    let store = MemoryStore::with(partitions(), atomicity, of_store);
     let answers = run(async {
-        let mut service = Service::start(async || Arc::new(store.clone()) as Arc<dyn EventStore>).await;
+        let mut service = Service::start(async || shared(store.clone()), processes).await;
         service.answers(deeds, |number| jump(&clock, number)).await
     });
     (answers, fences(&store))
@@ -195,10 +211,14 @@ fn on_disk(deeds: &[Deed]) -> Answers {
                 store.close().await.expect("closed");
             }
             let store = SqliteStore::builder(&path).partitions(partitions()).open().expect("a store");
-            Arc::new(last.insert(store).clone()) as Arc<dyn EventStore>
+            shared(last.insert(store).clone())
         };
-        Service::start(reopen).await.answers(deeds, |_| ()).await
+        Service::start(reopen, 1).await.answers(deeds, |_| ()).await
     })
+}
+
+fn shared(store: impl EventStore) -> Arc<dyn EventStore> {
+    Arc::new(store)
 }
 
 fn still(_: &ManualClock, _: usize) {}
@@ -221,7 +241,7 @@ proptest! {
         deeds in prop::collection::vec(deed(), 1..20),
     ) {
         let answers = |atomicity| {
-            let (answers, fences) = in_memory(atomicity, &deeds, still);
+            let (answers, fences) = in_memory((atomicity, 1), &deeds, still);
             // A position counts what lies before it, and step by step the records come in another order.
             (without("position: Position(", answers), fences)
         };
@@ -235,6 +255,21 @@ proptest! {
         prop_assert_eq!(batch, stream);
     }
 
+    /// F14: whoever is asked, with whatever it has in memory, answers from a state that is no older than the question.
+    #[test]
+    fn one_process_or_three_in_turns_answer_the_same(
+        deeds in prop::collection::vec(deed(), 1..20),
+        batch in any::<bool>(),
+    ) {
+        let atomicity = if batch { Atomicity::Batch } else { Atomicity::Stream };
+        let answers = |processes| {
+            let (answers, _) = in_memory((atomicity, processes), &deeds, still);
+            // Each process takes its own snapshots, and refusals that another one helps with are fenced.
+            ["position: Position(", "version: Version(", " at "].iter().fold(answers, |left, place| without(place, left))
+        };
+        prop_assert_eq!(answers(1), answers(3));
+    }
+
     #[test]
     fn no_answer_depends_on_the_time_of_day(
         deeds in prop::collection::vec(deed(), 1..20),
@@ -246,7 +281,7 @@ proptest! {
         let jump = |clock: &ManualClock, number: usize| {
             clock.set(Timestamp::from_micros(controls::timestamp().as_micros() + jumps[number] * hour));
         };
-        prop_assert_eq!(in_memory(atomicity, &deeds, still), in_memory(atomicity, &deeds, jump));
+        prop_assert_eq!(in_memory((atomicity, 1), &deeds, still), in_memory((atomicity, 1), &deeds, jump));
     }
 }
 
@@ -256,6 +291,6 @@ proptest! {
     /// Versions and positions included.
     #[test]
     fn sqlite_answers_as_the_store_in_memory(deeds in prop::collection::vec(deed(), 1..20)) {
-        prop_assert_eq!(on_disk(&deeds), in_memory(Atomicity::Batch, &deeds, still).0);
+        prop_assert_eq!(on_disk(&deeds), in_memory((Atomicity::Batch, 1), &deeds, still).0);
     }
 }

@@ -75,6 +75,16 @@ fn an_empty_file_becomes_a_store() {
     replay(folder.path(), "empty.db", &["--check"]).succeeded();
 }
 
+/// A store whose file was emptied is no empty file: its log still holds what was acknowledged.
+#[test]
+fn a_store_that_lost_its_file_and_kept_its_log_is_refused() {
+    let folder = with_rows();
+    fs::write(folder.path().join("bank.db"), "").unwrap();
+    fs::write(folder.path().join("bank.db-wal"), [7; 5_000]).unwrap();
+    refused(folder.path(), "bank.db", &["a write-ahead log but no database", "restore a backup"]);
+    assert_eq!(fs::read(folder.path().join("bank.db-wal")).unwrap(), [7; 5_000]);
+}
+
 #[test]
 fn a_store_in_use_by_another_process_is_refused() {
     let folder = with_rows();
