@@ -17,6 +17,8 @@ use crate::testkit::faults::FaultyStore;
 
 /// Times that a client sends a command before it leaves it to the end, when faults have stopped.
 const TRIES: usize = 12;
+/// Queries that one client makes in a row.
+const LOOKS: usize = 5;
 /// Times that a process is started again.
 const LIVES: usize = 40;
 
@@ -161,7 +163,13 @@ where
         let submit = draw(schedule.seed, number, 3) % 1_000 < u64::from(schedule.submitted);
         if draw(schedule.seed, number, 4).is_multiple_of(3) {
             let (handler, answers, id) = (handler.clone(), Arc::clone(&answers), sent.aggregate.clone());
-            running.spawn(async move { look(&handler, &answers, &id).await });
+            running.spawn(async move {
+                // Again and again, so that queries come between the steps of the commands beside them.
+                for _ in 0..LOOKS {
+                    look(&handler, &answers, &id).await?;
+                }
+                Ok(())
+            });
         }
         running.spawn(async move { send(&handler, &answers, &sent, submit).await });
         while running.len() >= schedule.at_once.max(1) {
