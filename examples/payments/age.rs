@@ -56,12 +56,13 @@ async fn measure(path: &Path, events: u64) -> Result<Vec<String>, Failure> {
     make_older(&store, &id, events).await?;
     // A new process's view: nothing of the account is in memory.
     let accounts = CommandHandler::new(store.clone(), Account);
+    let (version, _) = bank::size(&store, &id).await?;
     let watch = Stopwatch::start();
     bank::funds(&accounts, &id).await?;
     let (load, loaded) = (watch.elapsed(), accounts.stats().loaded);
     let holds = time_holds(&accounts, &id).await?;
     let scanned = recover(&store, &id).await?;
-    let (version, snapshot) = bank::size(&store, &id).await?;
+    let (_, snapshot) = bank::size(&store, &id).await?;
     store.close().await?;
     Ok(vec![
         grouped(version.get()),

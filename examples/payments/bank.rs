@@ -14,8 +14,14 @@ use crate::rules::{Account, Command, Event, Funds, Rejection};
 
 pub(crate) type Accounts = CommandHandler<Account>;
 
+/// Opens the store, and makes it where there is none or an empty file.
 pub(crate) fn open(path: &Path) -> Result<SqliteStore, Failure> {
-    Ok(SqliteStore::open(path)?)
+    let name = path.display();
+    if path.is_dir() {
+        return Err(format!("--store {name} is a directory; name a file in it; nothing was sent").into());
+    }
+    SqliteStore::open(path)
+        .map_err(|error| format!("cannot open the store {name}: {error}; nothing was sent").into())
 }
 
 pub(crate) fn account(id: &str) -> Result<AggregateId, Failure> {

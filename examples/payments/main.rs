@@ -15,6 +15,7 @@
 )]
 
 mod age;
+mod balances;
 mod bank;
 mod ledger;
 mod payday;

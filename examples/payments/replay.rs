@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::Failure;
+use crate::balances;
 use crate::bank::{self, Accounts, Tally};
 use crate::ledger::{self, Kind, Ledger, Row};
 use crate::rules::{Account, Command, Event, Rejection};
@@ -29,10 +30,10 @@ pub(crate) struct Arguments {
     #[arg(long)]
     store: PathBuf,
     /// The part of the commands that is sent twice.
-    #[arg(long, default_value_t = 0.0, value_parser = part)]
+    #[arg(long, default_value_t = 0.0, value_parser = part, allow_negative_numbers = true)]
     duplicates: f64,
     /// Chooses which.
-    #[arg(long, default_value_t = 7)]
+    #[arg(long, default_value_t = 7, allow_negative_numbers = true)]
     seed: u64,
     /// Accounts that have a command under way at once.
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65_536))]
@@ -54,13 +55,16 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let watch = Stopwatch::start();
     // All of the file is checked before the first command is sent.
     let ledger = ledger::read(&arguments.file)?;
+    if let Some(path) = &arguments.balances {
+        balances::check(path, &arguments.file, &arguments.store)?;
+    }
     let store = bank::open(&arguments.store)?;
     let accounts = CommandHandler::new(store.clone(), Account);
     let recovery = accounts.recover(Duration::ZERO).await?;
     let (tally, refusals) = send_all(&accounts, &ledger, arguments).await?;
     let compared = compare(&store, &ledger).await?;
     if let Some(path) = &arguments.balances {
-        write_balances(path, &compared)?;
+        balances::write(path, &compared.balances)?;
     }
     drop(accounts);
     store.close().await?;
@@ -226,16 +230,6 @@ fn difference(row: &Row, id: &AggregateId, after: &HashMap<TransactionId, i64>) 
         let (line, transaction, expected) = (row.line, row.transaction, row.balance_minor);
         format!("line {line}: account {id}: after transaction {transaction} the bank has {expected}, the store {found}")
     })
-}
-
-fn write_balances(path: &PathBuf, compared: &Compared) -> Result<(), Failure> {
-    let named = |error: csv::Error| Failure::from(format!("cannot write {}: {error}", path.display()));
-    let mut file = csv::Writer::from_path(path).map_err(named)?;
-    file.write_record(["account", "balance_minor"]).map_err(named)?;
-    for (id, balance) in &compared.balances {
-        file.write_record([id.as_str(), &balance.to_string()]).map_err(named)?;
-    }
-    Ok(file.flush()?)
 }
 
 fn print_summary(ledger: &Ledger, tally: Tally, recovered: u64, compared: &Compared) {

@@ -1,9 +1,11 @@
 //! Compaction: an open step's tail, and a snapshot, are never removed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use sidestream::stream::Version;
+use sidestream::testkit::faults::{Fault, FaultyStore, Script};
 use sidestream::testkit::{effort, run};
 use sidestream::{CommandHandler, Decider, ErrorKind};
 
@@ -65,5 +67,46 @@ fn a_stream_without_its_beginning_and_without_a_snapshot_is_corrupt() {
         let error =
             accounts.handle(&id, tx("x"), Command::Deposit { minor: 1 }).await.expect_err("no beginning");
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    });
+}
+
+/// Requested, and asleep before its effect is appended: meanwhile another process carries the step out, and what it
+/// wrote is removed. The sleeper finds nothing where it looks, which must not mean that nothing was done.
+#[test]
+fn what_was_removed_while_an_attempt_slept_is_not_done_again() {
+    run(async {
+        for atomicity in BOTH {
+            let (store, id) = (store(atomicity), account("7"));
+            let others = snapshotting(store.clone(), 5);
+            deposit(&others, &id, 0, 7).await;
+            // Each call once: before it everything below happens.
+            for asleep_at in 1..=6 {
+                let script = Script::new().call(asleep_at, Fault::Delay(20_000));
+                let network = FaultyStore::new(Arc::new(store.clone()), script);
+                let (sleeper, command) =
+                    (snapshotting(network.clone(), 0), Command::Deposit { minor: 1_000 });
+                let before = funds(&others, &id).await.expect("open").available;
+                let transaction = tx(format!("slept at {asleep_at}"));
+                let asleep = {
+                    let (id, command) = (id.clone(), command.clone());
+                    tokio::spawn(async move { sleeper.handle(&id, transaction, command).await })
+                };
+                for _ in 0..10_000 {
+                    if network.calls() >= asleep_at {
+                        break;
+                    }
+                    tokio::task::yield_now().await;
+                }
+                let done = others.handle(&id, transaction, command).await.expect("handled");
+                let from = 100 * asleep_at;
+                deposit(&others, &id, from, from + 12).await;
+                let floor = others.compact(&id, Version::MAX).await.expect("compacted");
+                assert!(floor > Version::EMPTY, "nothing was removed");
+                let heard = asleep.await.expect("no panic").expect("answered");
+                assert_eq!(heard, done, "{atomicity:?}, asleep at call {asleep_at}");
+                let now = funds(&others, &id).await.expect("open").available;
+                assert_eq!(now - before, 1_012, "{atomicity:?}, asleep at call {asleep_at}");
+            }
+        }
     });
 }

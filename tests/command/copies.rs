@@ -1,7 +1,10 @@
 //! The same id, many times: with the same content and with another.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use sidestream::store::EventStore;
+use sidestream::testkit::faults::{Fault, FaultyStore, Script};
 use sidestream::testkit::{effort, parallel, run};
 use sidestream::{CommandHandler, ErrorKind, Outcome};
 
@@ -100,6 +103,50 @@ fn an_id_is_scoped_to_its_aggregate() {
             let id = account(name);
             accounts.handle(&id, tx("d"), Command::Deposit { minor }).await.expect("handled");
             assert_eq!(funds(&accounts, &id).await, Some(Funds { available: minor, held: 0 }));
+        }
+    });
+}
+
+/// A query brings the state in memory past what another process did for a step that this one has requested and not yet
+/// decided: the decision must still look at what lies between.
+#[test]
+fn a_query_between_request_and_decision_hides_nothing() {
+    run(async {
+        for atomicity in BOTH {
+            for asleep_at in 1..=8 {
+                let (store, id) = (store(atomicity), account("7"));
+                // A short wait at every call lets the next query come in before the next round begins.
+                let delay = |call| Fault::Delay(if call == asleep_at { 2_000 } else { 5 });
+                let script = (1..=12).fold(Script::new(), |script, call| script.call(call, delay(call)));
+                let network = FaultyStore::new(Arc::new(store.clone()), script);
+                let (sleeper, others) =
+                    (CommandHandler::new(network.clone(), Account), CommandHandler::new(store, Account));
+                let (asked, looked) = (sleeper.clone(), id.clone());
+                let asleep = tokio::spawn(async move {
+                    asked.handle(&looked, tx("d"), Command::Deposit { minor: 5 }).await
+                });
+                let looked = id.clone();
+                let looks = tokio::spawn(async move {
+                    for _ in 0..6 {
+                        sleeper.query(&looked, |_, version| version).await.expect("readable");
+                    }
+                });
+                for _ in 0..1_000 {
+                    if network.calls() >= asleep_at {
+                        break;
+                    }
+                    tokio::task::yield_now().await;
+                }
+                let done = others.handle(&id, tx("d"), Command::Deposit { minor: 5 }).await.expect("handled");
+                assert_eq!(asleep.await.expect("no panic").expect("answered"), done);
+                looks.await.expect("no panic");
+                let now = funds(&others, &id).await;
+                assert_eq!(
+                    now,
+                    Some(Funds { available: 5, held: 0 }),
+                    "{atomicity:?}, asleep at {asleep_at}"
+                );
+            }
         }
     });
 }

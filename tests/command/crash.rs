@@ -1,6 +1,11 @@
 //! Crash everywhere, with the payments' rules.
 
+use std::sync::{Arc, Mutex};
+
 use proptest::prelude::*;
+use sidestream::partition::PartitionCount;
+use sidestream::protocol::Atomicity;
+use sidestream::store::sqlite::SqliteStore;
 use sidestream::testkit::crash::{Books, CrashEverywhere, Schedule, Sent};
 use sidestream::testkit::{controls, effort};
 
@@ -28,7 +33,7 @@ fn conserved(books: &Books<Account>) -> Result<(), String> {
     if found == expected { Ok(()) } else { Err(format!("expected {expected} in all, found {found}")) }
 }
 
-fn command() -> impl Strategy<Value = Command> {
+pub fn command() -> impl Strategy<Value = Command> {
     let minor = || prop_oneof![Just(10_i64), 1_i64..50];
     prop_oneof![
         3 => minor().prop_map(|minor| Command::Deposit { minor }),
@@ -39,7 +44,7 @@ fn command() -> impl Strategy<Value = Command> {
 }
 
 /// Few accounts and few transactions, so that commands meet: other contents under the same id included.
-fn sent() -> impl Strategy<Value = Sent<Command>> {
+pub fn sent() -> impl Strategy<Value = Sent<Command>> {
     (0_u32..2, 0_u32..5, command()).prop_map(|(account, transaction, command)| Sent {
         aggregate: controls::other_aggregate_id(account),
         transaction: controls::other_transaction_id(transaction),
@@ -56,6 +61,35 @@ proptest! {
         schedule in Schedule::any(),
     ) {
         kit().run(&sends, &schedule)?;
+    }
+}
+
+/// Stores on disk, in folders that are kept for as long as the kit.
+fn on_sqlite(kit: CrashEverywhere<Account>) -> CrashEverywhere<Account> {
+    let folders = Mutex::new(Vec::new());
+    kit.on(move |_, clock| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let partitions = PartitionCount::new(2).expect("within bounds");
+        let options =
+            SqliteStore::builder(folder.path().join("events.db")).partitions(partitions).clock(clock);
+        let store = options.open().expect("a store");
+        folders.lock().expect("no panic").push(folder);
+        Arc::new(store)
+    })
+}
+
+proptest! {
+    #![proptest_config(effort::proptest_config(100, "proptest-regressions/crash_everywhere_sqlite.txt"))]
+
+    /// The processes die around the store, which lives on: what happens when it dies with them is tried with real
+    /// processes and on a simulated disk.
+    #[test]
+    fn everything_happens_once_on_sqlite_too(
+        sends in prop::collection::vec(sent(), 1..12),
+        schedule in Schedule::any(),
+    ) {
+        let schedule = Schedule { atomicity: Atomicity::Batch, ..schedule };
+        on_sqlite(kit()).run(&sends, &schedule)?;
     }
 }
 

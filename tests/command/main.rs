@@ -17,6 +17,8 @@ mod bounds;
 mod compaction;
 mod copies;
 mod crash;
+mod deployments;
+mod differential;
 mod evolution;
 mod front_door;
 mod recovery;

@@ -11,12 +11,14 @@ use crate::command::{CommandHandler, Outcome};
 use crate::decider::Decider;
 use crate::error::ErrorKind;
 use crate::id::{Fingerprint, StepName, TransactionId};
-use crate::stream::AggregateId;
+use crate::stream::{AggregateId, Version};
 use crate::testkit::crash::{CrashEverywhere, Schedule, Sent, Violation};
 use crate::testkit::faults::FaultyStore;
 
 /// Times that a client sends a command before it leaves it to the end, when faults have stopped.
 const TRIES: usize = 12;
+/// Queries that one client makes in a row.
+const LOOKS: usize = 5;
 /// Times that a process is started again.
 const LIVES: usize = 40;
 
@@ -26,6 +28,8 @@ type Key = (AggregateId, TransactionId, StepName);
 pub(super) struct Answers<D: Decider> {
     sends: Vec<Sent<D::Command>>,
     heard: Mutex<Heard<D::Rejection>>,
+    /// How far each aggregate is known to have come, by receipts and by queries.
+    seen: Mutex<HashMap<AggregateId, Version>>,
 }
 
 /// What each step was first answered with: the content, and the outcome.
@@ -38,13 +42,27 @@ where
     D::Rejection: Clone + PartialEq + Debug,
 {
     pub(super) fn new(sends: &[Sent<D::Command>]) -> Self {
-        Self { sends: sends.to_vec(), heard: Mutex::new(HashMap::new()) }
+        Self { sends: sends.to_vec(), heard: Mutex::default(), seen: Mutex::default() }
+    }
+
+    fn seen(&self, aggregate: &AggregateId) -> Version {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(aggregate).copied().unwrap_or(Version::EMPTY)
+    }
+
+    fn see(&self, aggregate: &AggregateId, version: Version) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = seen.entry(aggregate.clone()).or_insert(version);
+        *known = version.max(*known);
     }
 
     /// Compares an outcome with what anybody heard of the step before.
     fn hear(&self, sent: &Sent<D::Command>, outcome: Outcome<D::Rejection>) -> Result<(), Violation> {
         let key = key::<D>(sent);
         let content = content::<D>(sent);
+        if let Outcome::Accepted(receipt) = &outcome {
+            self.see(&sent.aggregate, receipt.version);
+        }
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         let (first, before) = heard.entry(key).or_insert_with(|| (content, outcome.clone()));
         if *first != content {
@@ -143,6 +161,16 @@ where
     for (number, sent) in sends.iter().enumerate() {
         let (handler, answers, sent) = (handler.clone(), Arc::clone(answers), sent.clone());
         let submit = draw(schedule.seed, number, 3) % 1_000 < u64::from(schedule.submitted);
+        if draw(schedule.seed, number, 4).is_multiple_of(3) {
+            let (handler, answers, id) = (handler.clone(), Arc::clone(&answers), sent.aggregate.clone());
+            running.spawn(async move {
+                // Again and again, so that queries come between the steps of the commands beside them.
+                for _ in 0..LOOKS {
+                    look(&handler, &answers, &id).await?;
+                }
+                Ok(())
+            });
+        }
         running.spawn(async move { send(&handler, &answers, &sent, submit).await });
         while running.len() >= schedule.at_once.max(1) {
             joined(running.join_next().await)?;
@@ -159,6 +187,31 @@ fn joined(ended: Option<Result<Result<(), Violation>, tokio::task::JoinError>>) 
         Some(Ok(result)) => result,
         Some(Err(error)) => Err(Violation::new(format!("a client panicked: {error}"))),
         None => Ok(()),
+    }
+}
+
+/// Looks at an aggregate: no process shows it older than any process has shown it before.
+async fn look<D>(
+    handler: &CommandHandler<D>,
+    answers: &Answers<D>,
+    aggregate: &AggregateId,
+) -> Result<(), Violation>
+where
+    D: Decider,
+    D::Command: Clone + Debug,
+    D::Rejection: Clone + PartialEq + Debug,
+{
+    let before = answers.seen(aggregate);
+    match handler.query(aggregate, |_, version| version).await {
+        Ok(version) if version < before => {
+            Err(Violation::new(format!("{aggregate} was at {before}, and a later query shows {version}")))
+        }
+        Ok(version) => {
+            answers.see(aggregate, version);
+            Ok(())
+        }
+        Err(error) if error.kind().retry_may_help() => Ok(()),
+        Err(error) => Err(Violation::new(format!("a query of {aggregate} was answered: {error}"))),
     }
 }
 

@@ -52,7 +52,7 @@ use proptest::strategy::ValueTree;
 
 pub use audit::Books;
 
-use crate::clock::{ManualClock, Timestamp};
+use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::command::{CommandHandler, Settings};
 use crate::decider::Decider;
 use crate::id::TransactionId;
@@ -172,12 +172,14 @@ pub struct Report {
 }
 
 type Audit<D> = Arc<dyn Fn(&Books<D>) -> Result<(), String> + Send + Sync>;
+type Stores = Arc<dyn Fn(Atomicity, Arc<dyn Clock>) -> Arc<dyn EventStore> + Send + Sync>;
 
 /// Runs a decider's commands through crashes.
 pub struct CrashEverywhere<D: Decider> {
     decider: Arc<dyn Fn() -> D + Send + Sync>,
     settings: Settings,
     audit: Audit<D>,
+    stores: Stores,
 }
 
 impl<D> CrashEverywhere<D>
@@ -187,11 +189,29 @@ where
     D::Rejection: Clone + PartialEq + Debug,
     D::State: PartialEq + Debug,
 {
-    /// For a decider; `decider` is called for each process. Snapshots are taken every three records, so that most
+    /// For a decider; `decider` is called for each process, and again when one is restarted: let it give other rules each time to
+    /// see what a deployment does to commands under way. Snapshots are taken every three records, so that most
     /// loads meet one.
     pub fn new(decider: impl Fn() -> D + Send + Sync + 'static) -> Self {
         let settings = Settings { snapshots: SnapshotPolicy { every: 3 }, ..Settings::default() };
-        Self { decider: Arc::new(decider), settings, audit: Arc::new(|_| Ok(())) }
+        Self {
+            decider: Arc::new(decider),
+            settings,
+            audit: Arc::new(|_| Ok(())),
+            stores: Arc::new(in_memory),
+        }
+    }
+
+    /// On stores of your own, instead of the one in memory: `store` makes a new, empty one for each run, with the
+    /// atomicity that is asked for where it can. A store with threads of its own does not repeat a run
+    /// exactly.
+    #[must_use]
+    pub fn on(
+        mut self,
+        store: impl Fn(Atomicity, Arc<dyn Clock>) -> Arc<dyn EventStore> + Send + Sync + 'static,
+    ) -> Self {
+        self.stores = Arc::new(store);
+        self
     }
 
     /// Other settings.
@@ -251,9 +271,8 @@ where
         schedule: &Schedule,
     ) -> Result<Report, Violation> {
         let clock = Arc::new(ManualClock::new(Timestamp::from_micros(0)));
-        let partitions = PartitionCount::new(2).expect("within bounds");
-        let store = MemoryStore::with(partitions, schedule.atomicity, clock);
-        let network = FaultyStore::new(Arc::new(store.clone()), schedule.script());
+        let store = (self.stores)(schedule.atomicity, clock);
+        let network = FaultyStore::new(Arc::clone(&store), schedule.script());
         let answers = Arc::new(Answers::new(sends));
         let crashes = client::processes(self, &network, &answers, schedule).await?;
 
@@ -277,7 +296,7 @@ where
     }
 
     /// Once faults have stopped, recovery alone settles everything, and then has nothing more to do.
-    async fn calm(&self, store: &MemoryStore) -> Result<u64, Violation> {
+    async fn calm(&self, store: &Arc<dyn EventStore>) -> Result<u64, Violation> {
         let handler = self.handler(store.clone());
         let mut recovered = 0;
         for _ in 0..CALM_SWEEPS {
@@ -297,6 +316,12 @@ where
     fn handler(&self, store: impl EventStore) -> CommandHandler<D> {
         CommandHandler::builder(store, (self.decider)()).settings(self.settings.clone()).build()
     }
+}
+
+/// Two partitions: enough for aggregates that share one, and for aggregates that do not.
+fn in_memory(atomicity: Atomicity, clock: Arc<dyn Clock>) -> Arc<dyn EventStore> {
+    let partitions = PartitionCount::new(2).expect("within bounds");
+    Arc::new(MemoryStore::with(partitions, atomicity, clock))
 }
 
 /// What is tried at every call.

@@ -1,0 +1,38 @@
+//! The payroll day.
+
+use crate::program::{Run, folder, run};
+
+/// A third of the commands is sent twice or more: 150 holds, 147 payments and captures, and their copies.
+const SENT: i64 = 665;
+const RECOVERED: i64 = 25;
+
+#[track_caller]
+fn the_figures_fit_together(day: &Run) {
+    let [applied, replayed, refused] = ["applied", "replayed", "refused"].map(|name| day.figure(name));
+    assert_eq!(applied + replayed + refused, day.figure("commands sent"), "{}", day.stdout);
+    assert_eq!(day.figure("commands sent"), SENT);
+    assert_eq!(day.figure("money in"), day.figure("money out: paid + left + held"));
+    assert_eq!(day.figure("money in"), 20_025 * 12_500);
+}
+
+#[test]
+fn a_day_with_a_crash_happens_once_and_a_second_run_applies_nothing() {
+    let folder = folder();
+    let day = run(folder.path(), &[]).succeeded();
+    the_figures_fit_together(&day);
+    assert!(day.stdout.contains("2. a crash: after 60 payments, with 25 holds"), "{}", day.stdout);
+    assert_eq!(day.figure("recovered after the crash"), RECOVERED);
+    // Of each open hold: its own tail, not the 20,000 events before it.
+    assert!(day.figure("events scanned by recovery") <= RECOVERED * (RECOVERED + 1), "{}", day.stdout);
+    assert!(day.figure("events in the employer's stream") > 20_000);
+    assert!(day.figure("snapshot, bytes") <= 32);
+
+    let again = run(folder.path(), &["payroll", "--store", "payments.db"]).succeeded();
+    the_figures_fit_together(&again);
+    assert_eq!(again.figure("applied"), 0);
+    assert_eq!(again.figure("recovered after the crash"), 0);
+    let copies = day.figure("applied") + day.figure("replayed");
+    assert_eq!((again.figure("replayed"), again.figure("refused")), (copies, day.figure("refused")));
+    let events = "events in the employer's stream";
+    assert_eq!(again.figure(events), day.figure(events));
+}
