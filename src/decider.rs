@@ -125,8 +125,8 @@ pub trait Decider: Send + Sync + 'static {
         old.unsupported()
     }
 
-    /// Reads a snapshot of an older schema version. Without this, older snapshots are skipped and the state is folded
-    /// from events, which an aggregate that was compacted no longer has.
+    /// Reads a snapshot of an older schema version. Without this, older snapshots are skipped and the state
+    /// is folded from events, which an aggregate that was compacted no longer has.
     ///
     /// # Errors
     /// Any: the snapshot is skipped.

@@ -1,5 +1,5 @@
-//! Keeps the documentation honest: every test that it names exists, every link leads somewhere, every row of the
-//! fault list is answered.
+//! Keeps the documentation honest: every test that it names exists, every link leads somewhere, every row of
+//! the fault list is answered.
 #![allow(missing_docs, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeSet;

@@ -68,8 +68,8 @@ async fn crash_in_a_process_of_its_own(path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The process that dies: it pays some people; then its rules for holds begin to fail, so that further holds are
-/// requested and not answered; then it aborts.
+/// The process that dies: it pays some people; then its rules for holds begin to fail, so that further holds
+/// are requested and not answered; then it aborts.
 pub(crate) async fn crash(path: &Path) -> Result<ExitCode, Failure> {
     std::panic::set_hook(Box::new(|_| {}));
     let store = bank::open(path)?;

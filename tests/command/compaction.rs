@@ -70,8 +70,9 @@ fn a_stream_without_its_beginning_and_without_a_snapshot_is_corrupt() {
     });
 }
 
-/// Requested, and asleep before its effect is appended: meanwhile another process carries the step out, and what it
-/// wrote is removed. The sleeper finds nothing where it looks, which must not mean that nothing was done.
+/// Requested, and asleep before its effect is appended: meanwhile another process carries the step out, and
+/// what it wrote is removed. The sleeper finds nothing where it looks, which must not mean that nothing was
+/// done.
 #[test]
 fn what_was_removed_while_an_attempt_slept_is_not_done_again() {
     run(async {

@@ -14,7 +14,8 @@ use crate::support::{BOTH, account, funds, store, tx};
 proptest! {
     #![proptest_config(effort::proptest_config(100, "proptest-regressions/copies.txt"))]
 
-    /// 2 to 64 concurrent copies of one id, over several handlers as several processes: one effect, and all hear the same.
+    /// 2 to 64 concurrent copies of one id, over several handlers as several processes: one effect, and all
+    /// hear the same.
     #[test]
     fn concurrent_copies_of_one_id_take_effect_once(
         copies in 2_usize..=64,
@@ -107,8 +108,8 @@ fn an_id_is_scoped_to_its_aggregate() {
     });
 }
 
-/// A query brings the state in memory past what another process did for a step that this one has requested and not yet
-/// decided: the decision must still look at what lies between.
+/// A query brings the state in memory past what another process did for a step that this one has requested
+/// and not yet decided: the decision must still look at what lies between.
 #[test]
 fn a_query_between_request_and_decision_hides_nothing() {
     run(async {

@@ -81,8 +81,8 @@ fn on_sqlite(kit: CrashEverywhere<Account>) -> CrashEverywhere<Account> {
 proptest! {
     #![proptest_config(effort::proptest_config(100, "proptest-regressions/crash_everywhere_sqlite.txt"))]
 
-    /// The processes die around the store, which lives on: what happens when it dies with them is tried with real
-    /// processes and on a simulated disk.
+    /// The processes die around the store, which lives on: what happens when it dies with them is tried with
+    /// real processes and on a simulated disk.
     #[test]
     fn everything_happens_once_on_sqlite_too(
         sends in prop::collection::vec(sent(), 1..12),

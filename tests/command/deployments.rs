@@ -119,7 +119,8 @@ fn conserved(books: &Books<Changing>) -> Result<(), String> {
 
 /// Much that arrives late or not at all, and many processes: what an attempt asleep can do harm with.
 fn storm() -> impl Strategy<Value = Schedule> {
-    // Tasks take turns at delays only, so without many of them one process would run to its end before the next begins.
+    // Tasks take turns at delays only, so without many of them one process would run to its end before the
+    // next begins.
     let delay = prop_oneof![0_u16..300, 300_u16..600];
     let rates = (0_u16..60, 0_u16..150, 50_u16..350, delay, 0_u16..60);
     (Schedule::any(), rates, 2_usize..=4).prop_map(|(schedule, rates, processes)| {

@@ -28,8 +28,8 @@ const HOUR: Duration = Duration::from_secs(3_600);
 enum Deed {
     /// Sent, so many times, each time after the answer to the last.
     Send(Sent<Command>, usize),
-    /// Several at once, in one call, each of another transaction: a transaction's second command would wait for its
-    /// first, and how long that takes is the store's business.
+    /// Several at once, in one call, each of another transaction: a transaction's second command would wait
+    /// for its first, and how long that takes is the store's business.
     Many(Vec<Sent<Command>>),
     /// Submitted, and its outcome asked for once it is settled.
     Submit(Sent<Command>),
@@ -58,8 +58,8 @@ fn one_of_each(mut sends: Vec<Sent<Command>>) -> Vec<Sent<Command>> {
     sends
 }
 
-/// What a schedule was answered with, deed by deed, in words: outcomes, versions, positions, states, errors by their
-/// kind.
+/// What a schedule was answered with, deed by deed, in words: outcomes, versions, positions, states, errors
+/// by their kind.
 type Answers = Vec<String>;
 
 /// Processes at work, in turns: their store, reopened by `open` at each restart.
@@ -251,7 +251,8 @@ proptest! {
         prop_assert_eq!(batch, stream);
     }
 
-    /// F14: whoever is asked, with whatever it has in memory, answers from a state that is no older than the question.
+    /// F14: whoever is asked, with whatever it has in memory, answers from a state that is no older than the
+    /// question.
     #[test]
     fn one_process_or_three_in_turns_answer_the_same(
         deeds in prop::collection::vec(deed(), 1..20),

@@ -125,7 +125,8 @@ async fn head(store: &impl EventStore, stream: &sidestream::stream::StreamName) 
 proptest! {
     #![proptest_config(effort::proptest_config(300, "proptest-regressions/recovery.txt"))]
 
-    /// Recovery dies inside recovery, up to five deep; the next one ends it, and the one after that has nothing to do.
+    /// Recovery dies inside recovery, up to five deep; the next one ends it, and the one after that has
+    /// nothing to do.
     #[test]
     fn recovery_inside_recovery(
         batch in any::<bool>(),
@@ -193,8 +194,8 @@ async fn copy(from: &impl EventStore, to: &impl EventStore, stream: &sidestream:
     to.append(partition, vec![Unit::one(append)]).await.pop().expect("a result").expect("appended");
 }
 
-/// Each try of a failing store leaves a `Resumed` behind, which makes the step the latest touched: the sweep must
-/// not meet it again and again.
+/// Each try of a failing store leaves a `Resumed` behind, which makes the step the latest touched: the sweep
+/// must not meet it again and again.
 #[test]
 fn a_sweep_ends_though_steps_are_resumed_in_vain() {
     run(async {

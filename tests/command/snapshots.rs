@@ -48,8 +48,8 @@ pub fn latest_altered(page: &mut StreamPage) {
 proptest! {
     #![proptest_config(effort::proptest_config(200, "proptest-regressions/snapshots.txt"))]
 
-    /// State from snapshot and tail = state from the first event on, whatever is wrong with snapshots; and a snapshot that
-    /// cannot be read never moves a version.
+    /// State from snapshot and tail = state from the first event on, whatever is wrong with snapshots; and a
+    /// snapshot that cannot be read never moves a version.
     #[test]
     fn snapshot_and_tail_are_the_full_replay(
         amounts in prop::collection::vec((1_i64..100, any::<bool>()), 1..60),

@@ -1,7 +1,7 @@
 //! What is written stays readable: bytes, numbers and names, pinned for ever in `golden/`.
 //!
-//! A line that is there never changes. `SIDESTREAM_BLESS=new cargo test --test format` adds lines for what is not
-//! pinned yet, and only that.
+//! A line that is there never changes. `SIDESTREAM_BLESS=new cargo test --test format` adds lines for what is
+//! not pinned yet, and only that.
 #![allow(
     missing_docs,
     clippy::arithmetic_side_effects,

@@ -8,7 +8,8 @@ use std::time::Duration;
 use crate::berka::{self, totals};
 use crate::program::{command, folder};
 
-/// What the store's files have grown to when the program is killed: at its very start, and further on each time.
+/// What the store's files have grown to when the program is killed: at its very start, and further on each
+/// time.
 const KILLED_AT: [u64; 5] = [1, 500_000, 2_000_000, 5_000_000, 9_000_000];
 const OPTIONS: [&str; 4] = ["--duplicates", "0.3", "--balances", "balances.csv"];
 

@@ -153,7 +153,8 @@ async fn a_dead_writer_leaves_unknown_outcomes_and_calls_the_fatal_handler() {
     let failure = put(&store, &account("7"), 1, b"y").await.unwrap_err();
     let AppendFailure::Unknown(error) = failure else { panic!("{failure}") };
     assert_eq!(error.code(), "unknown");
-    // What was handed over before the queue closed may be answered Unknown, too; soon nothing is taken any more.
+    // What was handed over before the queue closed may be answered Unknown, too; soon nothing is taken any
+    // more.
     loop {
         match put(&store, &account("7"), 1, b"y").await.unwrap_err() {
             AppendFailure::Refused(error) => break assert_eq!(error.code(), "unavailable", "{error}"),

@@ -22,13 +22,15 @@ pub struct Backup {
 }
 
 impl SqliteStore {
-    /// Copies the store, as it is at this moment, to a new file at `to`. Commands go on meanwhile; the copy is one long
-    /// read, so the write-ahead log grows until it ends. Copying the file itself without its `-wal` would lose
-    /// every commit that is still there.
+    /// Copies the store, as it is at this moment, to a new file at `to`. Commands go on meanwhile; the copy
+    /// is one long read, so the write-ahead log grows until it ends. Copying the file itself without its
+    /// `-wal` would lose every commit that is still there.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) when there is a file at `to`; [`Corrupt`](crate::ErrorKind::Corrupt) when the copy does not check;
-    /// [`Unavailable`](crate::ErrorKind::Unavailable) when it cannot be written. What is left at `to` is then no backup.
+    /// [`Invalid`](crate::ErrorKind::Invalid) when there is a file at `to`;
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) when the copy does not check;
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) when it cannot be written. What is left at `to` is then
+    /// no backup.
     pub async fn backup(&self, to: impl AsRef<Path>) -> Result<Backup> {
         let (from, to) = (self.path().to_owned(), to.as_ref().to_owned());
         let partitions = self.properties().partitions;

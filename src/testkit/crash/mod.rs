@@ -1,9 +1,9 @@
 //! Crash everywhere: any decider's commands, duplicated, reordered and sent to several processes at once,
 //! against stores that fail, lose answers, deliver late, and die before and after every call.
 //!
-//! Whatever happens on the way, in the end every command has taken effect once or was refused for good, everybody
-//! heard the same, and the books are right. The method is that of SlateDB's and TigerBeetle's deterministic tests: one seed,
-//! one run.
+//! Whatever happens on the way, in the end every command has taken effect once or was refused for good,
+//! everybody heard the same, and the books are right. The method is that of SlateDB's and TigerBeetle's
+//! deterministic tests: one seed, one run.
 //!
 //! ```
 //! use proptest::prelude::*;
@@ -189,9 +189,9 @@ where
     D::Rejection: Clone + PartialEq + Debug,
     D::State: PartialEq + Debug,
 {
-    /// For a decider; `decider` is called for each process, and again when one is restarted: let it give other rules each time to
-    /// see what a deployment does to commands under way. Snapshots are taken every three records, so that most
-    /// loads meet one.
+    /// For a decider; `decider` is called for each process, and again when one is restarted: let it give
+    /// other rules each time to see what a deployment does to commands under way. Snapshots are taken every
+    /// three records, so that most loads meet one.
     pub fn new(decider: impl Fn() -> D + Send + Sync + 'static) -> Self {
         let settings = Settings { snapshots: SnapshotPolicy { every: 3 }, ..Settings::default() };
         Self {
@@ -202,8 +202,8 @@ where
         }
     }
 
-    /// On stores of your own, instead of the one in memory: `store` makes a new, empty one for each run, with the
-    /// atomicity that is asked for where it can. A store with threads of its own does not repeat a run
+    /// On stores of your own, instead of the one in memory: `store` makes a new, empty one for each run, with
+    /// the atomicity that is asked for where it can. A store with threads of its own does not repeat a run
     /// exactly.
     #[must_use]
     pub fn on(
@@ -237,8 +237,9 @@ where
             .map_err(|Violation(what)| Violation(format!("{what}\n  in {schedule:?}\n  with {sends:#?}")))
     }
 
-    /// Every run with one crash, and every run with two, the second one during recovery too: before and after each
-    /// call, on both kinds of store; and each lost or late answer. Returns the number of runs. Keep `sends` short.
+    /// Every run with one crash, and every run with two, the second one during recovery too: before and after
+    /// each call, on both kinds of store; and each lost or late answer. Returns the number of runs. Keep
+    /// `sends` short.
     ///
     /// # Errors
     /// The first promise that was broken.

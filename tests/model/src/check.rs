@@ -101,7 +101,8 @@ pub fn hold(name: &str, setups: impl IntoIterator<Item = Setup>, least: usize, s
     sum
 }
 
-/// Explores `setup` under `R` or with other habits, after it was found sound with all rules in force; demands that a violation is found, and that it is one of `expected`.
+/// Explores `setup` under `R` or with other habits, after it was found sound with all rules in force; demands
+/// that a violation is found, and that it is one of `expected`.
 ///
 /// # Panics
 /// When that is not so.

@@ -1,4 +1,5 @@
-//! P5: recovery alone settles every open step. Searched for in the open: a checker's "eventually" misses cycles.
+//! P5: recovery alone settles every open step. Searched for in the open: a checker's "eventually" misses
+//! cycles.
 
 use sidestream::protocol::{Action, Answer, Atomicity, Attempt, Decision, Goal, Observation, Rules, Written};
 

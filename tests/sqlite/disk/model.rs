@@ -1,8 +1,8 @@
 //! What the disk holds, what the page cache holds, and what becomes of the difference.
 //!
 //! A write goes to the cache. A sync moves it to the disk. A power cut leaves of the unsynced writes any
-//! subset of their sectors. A sync that fails leaves any subset too, and, as Linux does, marks the pages clean: the
-//! cache goes on to show what the disk does not hold, and no later sync writes it.
+//! subset of their sectors. A sync that fails leaves any subset too, and, as Linux does, marks the pages
+//! clean: the cache goes on to show what the disk does not hold, and no later sync writes it.
 
 use std::collections::BTreeMap;
 
