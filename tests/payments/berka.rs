@@ -17,15 +17,9 @@ pub const ACCOUNTS: usize = 588;
 /// The whole file, or nothing, said aloud, where it is not there.
 pub fn file() -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/berka.csv");
-    if path.exists() {
-        return Some(path);
-    }
-    let how = "put the PKDD'99 bank data there, in the columns transaction, account, date, kind, amount_minor, \
-        balance_minor, as its README tells";
-    let required = std::env::var("SIDESTREAM_REQUIRE").is_ok_and(|parts| parts.contains("berka"));
-    assert!(!required, "SIDESTREAM_REQUIRE asks for {}: {how}", path.display());
-    eprintln!("SKIPPED: there is no {}: {how}", path.display());
-    None
+    let how = "put the PKDD'99 bank data at ../shared/data/berka.csv, in the columns transaction, account, date, \
+        kind, amount_minor, balance_minor, as its README tells";
+    testkit::require::file("berka", &path, how).then_some(path)
 }
 
 /// The file's first rows, as a file in `folder`.
