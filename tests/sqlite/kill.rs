@@ -88,12 +88,22 @@ async fn nothing_acknowledged_is_lost_by_failing_syncs() {
     }
     let place = Place::new();
     let mut versions = BTreeMap::new();
-    for (when, ends) in [("20", false), ("33", false), ("24+", true), ("31..32", false), ("40+", true)] {
+    // Two in a row may be a commit's and its fence's, which ends the process, or a checkpoint's and a commit's,
+    // which does not: that depends on when the writer found time to checkpoint.
+    let rounds = [
+        ("20", Some(false)),
+        ("33", Some(false)),
+        ("24+", Some(true)),
+        ("31..32", None),
+        ("40+", Some(true)),
+    ];
+    for (when, ends) in rounds {
         let inject = format!("inject=fsync:error=EIO:when={when}");
         let child =
             start(&place.path(), &["strace", "-f", "-o", "/dev/null", "-e", "trace=fsync", "-e", &inject]);
         let (told, count) = listen(child, usize::MAX);
-        assert_eq!(count < MOST_ACKS, ends, "{when}: {count} answers");
+        let ended = count < MOST_ACKS;
+        assert!(ends.is_none_or(|ends| ends == ended), "{when}: {count} answers");
         versions.extend(told);
         let store = place.open();
         check(&store, &versions).await;
