@@ -8,7 +8,7 @@ use rusqlite::backup::Backup as Online;
 use crate::error::{Error, ErrorKind, Result};
 use crate::partition::{PartitionCount, PartitionId};
 use crate::store::EventStore;
-use crate::store::sqlite::{SqliteStore, failure, files, migrations, open, reader, settings};
+use crate::store::sqlite::{SqliteStore, failure, files, migrations, reader, settings};
 use crate::stream::Position;
 
 /// A copy that was made, synced, opened again and checked.
@@ -48,7 +48,7 @@ fn copy(from: &Path, to: &PathBuf, partitions: PartitionCount) -> Result<Backup>
     }
     // Private from the first byte on; SQLite writes into an empty file.
     drop(files::open_private(to).map_err(|source| failure::io("make", to, source))?);
-    copy_pages(&open::open_reader(from)?, to)
+    copy_pages(&settings::open_reader(from)?, to)
         .map_err(|source| failure::of("copying the database", source))?;
     std::fs::File::open(to)
         .and_then(|file| file.sync_all())
@@ -66,7 +66,7 @@ fn copy_pages(from: &Connection, to: &Path) -> rusqlite::Result<()> {
 
 /// Opens the copy and looks at all of its pages.
 fn check(copy: &Path, partitions: PartitionCount) -> Result<Backup> {
-    let connection = open::open_reader(copy)?;
+    let connection = settings::open_reader(copy)?;
     migrations::check(&connection)?;
     let found: String = connection
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))

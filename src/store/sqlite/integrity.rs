@@ -7,7 +7,7 @@ use rusqlite::{Connection, InterruptHandle};
 
 use crate::error::Result;
 use crate::store::sqlite::status::{Integrity, Shared};
-use crate::store::sqlite::{failure, open};
+use crate::store::sqlite::{failure, settings};
 
 /// A check that runs. It is given up when this value is dropped.
 pub(super) struct Check {
@@ -25,7 +25,7 @@ impl Drop for Check {
 /// Starts the check. What it finds is logged and kept in the status; the store serves meanwhile, and
 /// afterwards too: a bad page fails the streams on it, and no others.
 pub(super) fn check_in_background(path: &Path, status: Shared) -> Result<Check> {
-    let connection = open::open_reader(path)?;
+    let connection = settings::open_reader(path)?;
     let interrupt = connection.get_interrupt_handle();
     status.change(|status| status.integrity = Integrity::Checking);
     let thread = std::thread::Builder::new()

@@ -1,6 +1,6 @@
 //! Opening a store, in an order in which nothing is changed before everything is checked.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rusqlite::{Connection, params};
@@ -23,8 +23,48 @@ use crate::store::sqlite::{failure, files, integrity, lock, migrations, settings
 use crate::store::{Atomicity, StoreProperties};
 use uuid::Uuid;
 
+impl SqliteStore {
+    /// Opens the store at `path`, and makes it where there is none. It blocks: the files are read and
+    /// synced, the whole write-ahead log too after an unclean stop.
+    ///
+    /// # Errors
+    /// As [`Options::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::builder(path).open()
+    }
+
+    /// Options to open the store at `path` with.
+    pub fn builder(path: impl AsRef<Path>) -> Options {
+        Options::new(path.as_ref().to_owned())
+    }
+
+    /// Opens the store at `path` for reading, beside the process that writes to it.
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) when there is no store; [`Unavailable`](ErrorKind::Unavailable)
+    /// after an unclean stop that no writer has recovered from yet.
+    pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self> {
+        read_only(&Options::new(PathBuf::from(path.as_ref())))
+    }
+}
+
+impl Options {
+    /// Opens the store, and makes it where there is none.
+    ///
+    /// # Errors
+    /// - [`Fenced`](crate::ErrorKind::Fenced) when the store has a writer already;
+    /// - [`Invalid`](crate::ErrorKind::Invalid) when the file is no store, has a schema that this program
+    ///   does not know or another number of partitions, or lies on a network file system;
+    /// - [`Corrupt`](crate::ErrorKind::Corrupt) when commits that were acknowledged cannot be read.
+    ///
+    /// None of these changes the file.
+    pub fn open(self) -> Result<SqliteStore> {
+        store(self)
+    }
+}
+
 /// Opens a store for writing.
-pub(super) fn store(options: Options) -> Result<SqliteStore> {
+fn store(options: Options) -> Result<SqliteStore> {
     settings::check_library()?;
     let path = options.path.clone();
     files::make_directory(&path)?;
@@ -46,7 +86,7 @@ pub(super) fn store(options: Options) -> Result<SqliteStore> {
 }
 
 /// Opens a store that another process may be writing to.
-pub(super) fn read_only(options: &Options) -> Result<SqliteStore> {
+fn read_only(options: &Options) -> Result<SqliteStore> {
     settings::check_library()?;
     if files::size(&options.path)? == 0 {
         return Err(Error::invalid(format!("there is no store at {}", options.path.display()))
@@ -55,7 +95,7 @@ pub(super) fn read_only(options: &Options) -> Result<SqliteStore> {
     files::refuse_network(&options.path)?;
     refuse_unrecovered(&options.path)?;
     probe(&options.path)?;
-    let connection = open_reader(&options.path)?;
+    let connection = settings::open_reader(&options.path)?;
     migrations::check(&connection)?;
     let properties = check_properties(&connection, options)?;
     drop(connection);
@@ -217,16 +257,8 @@ fn check_properties(connection: &Connection, options: &Options) -> Result<StoreP
     Ok(StoreProperties { id: Uuid::from_bytes(id), partitions, atomicity: Atomicity::Batch })
 }
 
-/// Opens a connection that reads.
-pub(super) fn open_reader(path: &Path) -> Result<Connection> {
-    let connection = Connection::open_with_flags(path, settings::reader_flags())
-        .map_err(|source| failure::of("opening the database for reading", source))?;
-    settings::reader(&connection)?;
-    Ok(connection)
-}
-
 fn open_readers(options: &Options, partitions: PartitionCount) -> Result<Vec<Reader>> {
-    let open = |_| open_reader(&options.path).map(|connection| Reader::new(connection, partitions));
+    let open = |_| settings::open_reader(&options.path).map(|connection| Reader::new(connection, partitions));
     (0..options.readers).map(open).collect()
 }
 

@@ -4,15 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::clock::{Clock, SystemClock};
-use crate::error::Result;
 use crate::partition::PartitionCount;
-use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::checkpoint::WalLimits;
 use crate::store::sqlite::fatal::{Abort, FatalHandler};
-use crate::store::sqlite::open;
-use crate::store::sqlite::simulated::{self, InlineWriter};
 
-/// How a [`SqliteStore`] is opened. Durability is no option: every commit is synced.
+/// How a [`SqliteStore`](crate::store::sqlite::SqliteStore) is opened. Durability is no option: every commit is synced.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Options {
@@ -72,27 +68,5 @@ impl Options {
     pub fn most_pages(mut self, pages: u32) -> Self {
         self.most_pages = Some(pages);
         self
-    }
-
-    /// Opens the store, and makes it where there is none.
-    ///
-    /// # Errors
-    /// - [`Fenced`](crate::ErrorKind::Fenced) when the store has a writer already;
-    /// - [`Invalid`](crate::ErrorKind::Invalid) when the file is no store, has a schema that this program
-    ///   does not know or another number of partitions, or lies on a network file system;
-    /// - [`Corrupt`](crate::ErrorKind::Corrupt) when commits that were acknowledged cannot be read.
-    ///
-    /// None of these changes the file.
-    pub fn open(self) -> Result<SqliteStore> {
-        open::store(self)
-    }
-
-    /// The writer alone, without files and threads of its own, on a disk that SQLite knows as `vfs`: for
-    /// simulations, which drive it inline. Lock, recovery and the network check are the caller's.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open).
-    pub fn simulated_writer(&self, vfs: &str) -> Result<InlineWriter> {
-        simulated::writer(self, vfs)
     }
 }

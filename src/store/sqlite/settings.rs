@@ -1,5 +1,7 @@
 //! SQLite's settings: each is set and then read back, and a store with another one does not start.
 
+use std::path::Path;
+
 use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags};
@@ -89,9 +91,17 @@ pub(super) fn writer(connection: &Connection) -> Result<()> {
 }
 
 /// Sets up a reader's connection.
-pub(super) fn reader(connection: &Connection) -> Result<()> {
+fn reader(connection: &Connection) -> Result<()> {
     common(connection)?;
     READER.iter().try_for_each(|(name, value)| set(connection, name, *value))
+}
+
+/// Opens a connection that reads.
+pub(super) fn open_reader(path: &Path) -> Result<Connection> {
+    let connection = Connection::open_with_flags(path, reader_flags())
+        .map_err(|source| failure::of("opening the database for reading", source))?;
+    reader(&connection)?;
+    Ok(connection)
 }
 
 /// The settings of a connection as they are, by name.

@@ -44,17 +44,23 @@ impl InlineWriter {
     }
 }
 
-/// Opens the store on the disk that SQLite knows as `vfs`, and makes it there if the disk has none. There is
-/// no renaming on such a disk: a store is made in one transaction instead.
-pub(super) fn writer(options: &Options, vfs: &str) -> Result<InlineWriter> {
-    settings::check_library()?;
-    make(options, vfs)?;
-    let (connection, properties) = open::open_writer(options, Some(vfs))?;
-    writer::open_epoch(&connection)?;
-    let status = Shared::default();
-    let upkeep = Upkeep::new(options.wal, status.clone());
-    let writer = Writer::new(connection, properties, Arc::clone(&options.clock));
-    Ok(InlineWriter { writer, upkeep, status })
+impl Options {
+    /// The writer alone, without files and threads of its own, on a disk that SQLite knows as `vfs`: for
+    /// simulations, which drive it inline. Lock, recovery and the network check are the caller's. There is no
+    /// renaming on such a disk: a store is made in one transaction instead.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn simulated_writer(&self, vfs: &str) -> Result<InlineWriter> {
+        settings::check_library()?;
+        make(self, vfs)?;
+        let (connection, properties) = open::open_writer(self, Some(vfs))?;
+        writer::open_epoch(&connection)?;
+        let status = Shared::default();
+        let upkeep = Upkeep::new(self.wal, status.clone());
+        let writer = Writer::new(connection, properties, Arc::clone(&self.clock));
+        Ok(InlineWriter { writer, upkeep, status })
+    }
 }
 
 fn make(options: &Options, vfs: &str) -> Result<()> {

@@ -15,8 +15,6 @@ use crate::limits;
 use crate::partition::PartitionId;
 use crate::store::admission::too_long;
 use crate::store::sqlite::integrity::Check;
-use crate::store::sqlite::open;
-use crate::store::sqlite::options::Options;
 use crate::store::sqlite::pool::Pool;
 use crate::store::sqlite::status::{Shared, Status};
 use crate::store::sqlite::worker::{Append, Request, Truncate};
@@ -63,29 +61,6 @@ struct Door {
 }
 
 impl SqliteStore {
-    /// Opens the store at `path`, and makes it where there is none. It blocks: the files are read and
-    /// synced, the whole write-ahead log too after an unclean stop.
-    ///
-    /// # Errors
-    /// As [`Options::open`].
-    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Self::builder(path).open()
-    }
-
-    /// Options to open the store at `path` with.
-    pub fn builder(path: impl AsRef<Path>) -> Options {
-        Options::new(path.as_ref().to_owned())
-    }
-
-    /// Opens the store at `path` for reading, beside the process that writes to it.
-    ///
-    /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) when there is no store; [`Unavailable`](ErrorKind::Unavailable)
-    /// after an unclean stop that no writer has recovered from yet.
-    pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self> {
-        open::read_only(&Options::new(PathBuf::from(path.as_ref())))
-    }
-
     pub(super) fn reading(core: Core) -> Self {
         Self { core: Arc::new(core), writer: None }
     }
