@@ -112,6 +112,60 @@ fn no_cycles_within_a_layer() {
     }
 }
 
+/// The file that a `crate::` path leads to: the longest part of it that is one. A folder's own `mod.rs` only
+/// passes names on, so it is nobody's goal.
+fn file_of(path: &str) -> Option<PathBuf> {
+    let mut parts: Vec<&str> = path.split("::").collect();
+    while !parts.is_empty() {
+        let file = Path::new("src").join(parts.join("/")).with_extension("rs");
+        if file.is_file() {
+            return Some(file);
+        }
+        parts.pop();
+    }
+    None
+}
+
+/// The files that a file takes names from, by its `use crate::…` lines: `a::{b, c}` leads to both.
+fn taken_from(text: &str) -> BTreeSet<PathBuf> {
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let mut files = BTreeSet::new();
+    for part in code.split("use crate::").skip(1) {
+        let path = part.split(';').next().unwrap_or_default();
+        let (stem, names) = path.split_once('{').unwrap_or((path, ""));
+        let stem = stem.trim_end_matches("::");
+        for name in names.split(',').map(|name| name.trim().trim_end_matches('}')) {
+            let whole = if name.is_empty() { stem.to_owned() } else { format!("{stem}::{name}") };
+            files.extend(file_of(&whole));
+        }
+    }
+    files
+}
+
+#[test]
+fn no_circle_of_files() {
+    let all = files(Path::new("src"));
+    let uses = |file: &Path| taken_from(&fs::read_to_string(file).expect("text"));
+    assert!(uses(Path::new("src/store/sqlite/open.rs")).len() > 10, "the reading of paths is broken");
+    for start in &all {
+        let (mut seen, mut next) = (BTreeSet::new(), vec![start.clone()]);
+        while let Some(file) = next.pop() {
+            for used in uses(&file).into_iter().filter(|used| *used != file) {
+                assert_ne!(
+                    used,
+                    *start,
+                    "{} takes from {}, which stands above it",
+                    file.display(),
+                    start.display()
+                );
+                if seen.insert(used.clone()) {
+                    next.push(used);
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn files_can_be_read_at_a_glance() {
     let all = ["src", "tests", "examples", "benches"].into_iter().map(Path::new).filter(|path| path.exists());
