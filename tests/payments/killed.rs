@@ -21,7 +21,7 @@ fn after_any_number_of_kills_the_same_command_gives_the_same_balances() {
 
     for bytes in KILLED_AT {
         let mut program = command(stormy.path(), &berka::arguments(&file, &OPTIONS));
-        let child = program.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
+        let child = program.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts");
         kill_at(child, stormy.path(), bytes);
         assert!(!stormy.path().join("balances.csv").exists(), "balances of a run that was killed");
     }
@@ -48,7 +48,10 @@ fn kill_at(mut child: Child, folder: &Path, bytes: u64) {
             assert_eq!(status.code(), None, "ended by itself before {bytes} bytes: choose a smaller figure");
             return;
         }
-        assert_eq!(child.try_wait().unwrap(), None, "ended by itself before {bytes} bytes");
+        if let Some(status) = child.try_wait().unwrap() {
+            let said = std::io::read_to_string(child.stderr.take().unwrap()).unwrap();
+            panic!("ended by itself before {bytes} bytes, {status}: {said}");
+        }
         std::thread::sleep(Duration::from_millis(1));
     }
     child.kill().unwrap();

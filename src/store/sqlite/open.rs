@@ -139,7 +139,7 @@ fn prepare(options: &Options) -> Result<LastStop> {
         create(options)?;
         return Ok(LastStop::Clean);
     }
-    probe(path)?;
+    probe_as_writer(path)?;
     let Some(scan) = found else { return Ok(LastStop::Clean) };
     recovery::rewrite(path, scan)?;
     Ok(LastStop::Unclean)
@@ -152,6 +152,20 @@ fn probe(path: &Path) -> Result<()> {
     let connection = Connection::open_with_flags(path, settings::reader_flags())
         .map_err(|source| failure::of("opening the database", source))?;
     migrations::check_application(&connection)
+}
+
+/// A process that died right after it had opened the store leaves an index of the WAL that a connection that only
+/// reads may not mend. One that may write mends it, and changes neither database nor WAL by that.
+fn probe_as_writer(path: &Path) -> Result<()> {
+    match probe(path) {
+        Err(error) if error.kind() == ErrorKind::Unavailable => {
+            let connection = Connection::open_with_flags(path, settings::writer_flags())
+                .map_err(|source| failure::of("opening the database", source))?;
+            settings::keep_wal_on_close(&connection, true)?;
+            migrations::check_application(&connection)
+        }
+        probed => probed,
+    }
 }
 
 /// Makes a store under another name and moves it into place: there is never half a store at its path.
