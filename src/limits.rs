@@ -32,6 +32,10 @@ pub const VALUE_DEPTH: usize = 128;
 pub const VALUE_ELEMENTS: usize = 1 << 20;
 /// Most records of one unit.
 pub const UNIT_RECORDS: usize = 4_096;
+/// Most streams of one unit.
+pub const UNIT_STREAMS: usize = 256;
+/// Most bytes of payload in one unit: it is read and written in one piece.
+pub const UNIT_BYTES: usize = 32 << 20;
 /// Most units of one list.
 pub const LIST_UNITS: usize = 8_192;
 /// Most records that one page of any read returns.

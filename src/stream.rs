@@ -148,6 +148,9 @@ impl FromStr for AggregateId {
 pub struct StreamName(Arc<str>);
 
 impl StreamName {
+    /// What a side stream's category has behind its aggregate's.
+    pub(crate) const SIDE_SUFFIX: &'static str = SIDE_SUFFIX;
+
     /// Reads a name, as a store or a person gives it.
     ///
     /// # Errors
@@ -191,6 +194,12 @@ impl StreamName {
     #[must_use]
     pub fn cardinal(&self) -> &str {
         cardinal(self.id())
+    }
+
+    /// Whether its category is one of side streams.
+    #[must_use]
+    pub fn is_side(&self) -> bool {
+        self.category().ends_with(SIDE_SUFFIX)
     }
 
     /// The aggregate and the transaction of a side stream; `None` for any other stream.
@@ -341,6 +350,12 @@ impl Position {
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0
+    }
+
+    /// The next position.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        self.plus(1)
     }
 
     /// The position `records` further on.

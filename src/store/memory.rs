@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::event::{EventType, NewRecord, Record, RecordKind};
 use crate::limits;
 use crate::partition::{PartitionCount, PartitionId};
-use crate::store::admission::{Admission, too_long};
+use crate::store::admission::{Admission, check, too_long};
 use crate::store::{
     AppendFailure, Atomicity, Committed, EventStore, LogPage, OpenStep, OpenStepsRead, ReadFrom,
     StoreProperties, StreamAppend, StreamPage, StreamRead, Unit, UnitResult,
@@ -72,9 +72,10 @@ impl EventStore for MemoryStore {
             return units.iter().map(|_| Err(failure.clone())).collect();
         }
         let mut content = self.lock();
-        let mut admission = Admission::new(partition, self.properties);
+        let mut admission = Admission::default();
         let mut append = |unit: Unit| -> UnitResult {
-            admission.admit(&unit, |stream| Ok(content.head(stream)))?;
+            let checked = check(&unit, partition, self.properties);
+            admission.admit(&unit, &checked, |stream| Ok(content.head(stream)))?;
             let log = content.log(partition).map_err(AppendFailure::Refused)?;
             let committed = log.begin(self.clock.now(), unit.is_empty());
             unit.appends.into_iter().for_each(|append| content.write(partition, append));
@@ -232,11 +233,14 @@ impl Stream {
 }
 
 impl Log {
-    /// Moves the time on, never back, and says where the next record goes.
+    /// Moves the time on, never back, and says where the next record goes. Where nothing is recorded nothing moves.
     fn begin(&mut self, now: Timestamp, only_demands: bool) -> Committed {
-        self.time = self.time.max(now);
-        let first = if only_demands { self.head } else { self.head.plus(1) };
-        Committed { first, recorded_at: self.time }
+        let recorded_at = self.time.max(now);
+        if only_demands {
+            return Committed { first: self.head, recorded_at };
+        }
+        self.time = recorded_at;
+        Committed { first: self.head.next(), recorded_at }
     }
 
     fn page(&self, after: Position, limit: usize, matches: impl Fn(&NewRecord) -> bool) -> LogPage {

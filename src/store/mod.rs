@@ -77,7 +77,7 @@ pub struct Committed {
     /// The position of the unit's first record; its records follow without gaps. Without records, the
     /// partition's last position at that moment.
     pub first: Position,
-    /// When it was recorded, by the store's clock.
+    /// When it was recorded, by the store's clock. Without records, the store's time at that moment.
     pub recorded_at: Timestamp,
 }
 

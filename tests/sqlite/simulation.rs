@@ -7,10 +7,11 @@ use std::sync::Arc;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use sidestream::clock::ManualClock;
-use sidestream::partition::PartitionCount;
+use sidestream::event::Record;
+use sidestream::partition::{PartitionCount, PartitionId};
 use sidestream::store::sqlite::{InlineWriter, Options, SqliteStore, WalLimits, wal};
-use sidestream::store::{AppendFailure, Unit};
-use sidestream::stream::Version;
+use sidestream::store::{AppendFailure, ReadFrom, StreamRead, Unit};
+use sidestream::stream::{Position, StreamName, Version};
 use sidestream::{Timestamp, TransactionId};
 
 use crate::disk::{self, Faults, Rng};
@@ -67,6 +68,8 @@ impl Run {
             .partitions(PartitionCount::new(1).unwrap())
             .clock(Arc::new(ManualClock::new(Timestamp::from_micros(1))))
             .wal_limits(limits)
+            // Tables are written and runs merged all the time.
+            .flush_after(3)
     }
 
     /// What the start does with files, on this disk: look through the log, write it anew, and sync it.
@@ -96,7 +99,7 @@ impl Run {
         disk::with(self.number, |disk| disk.set(faults));
         if let Some(mut writer) = self.start() {
             if disk::with(self.number, |disk| disk.power) {
-                self.check();
+                self.check(&writer);
             }
             for _ in 0..batches {
                 if writer.stopped().is_some() || !disk::with(self.number, |disk| disk.power) {
@@ -126,10 +129,7 @@ impl Run {
             units.push((number, account, two_streams(number, account, *version + u64::from(wrong), size)));
             *version += 2 * u64::from(!wrong);
         }
-        let list = (
-            sidestream::partition::PartitionId::new(0),
-            units.iter().map(|(_, _, unit)| unit.clone()).collect(),
-        );
+        let list = (PartitionId::new(0), units.iter().map(|(_, _, unit)| unit.clone()).collect());
         let results = writer.commit(&[list]).remove(0);
         // When the power went meanwhile, nobody heard the answers.
         let heard = disk::with(self.number, |disk| disk.power);
@@ -155,26 +155,29 @@ impl Run {
 
     /// Reads all that is stored, after the start's first commit: what is there now stays, and what is not
     /// never comes.
-    fn check(&mut self) {
-        let rows = self.rows();
+    fn check(&mut self, writer: &InlineWriter) {
+        self.check_pages();
         let mut parts: BTreeMap<u64, u64> = BTreeMap::new();
-        let mut versions: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
+        let mut streams: BTreeMap<StreamName, Vec<Record>> = BTreeMap::new();
         self.versions.clear();
-        for (at, (place, stream, version, payload)) in rows.iter().enumerate() {
-            assert_eq!(*place, at as i64 + 1, "positions have no gaps");
-            let last = versions.entry(stream.clone()).or_insert(0);
-            assert_eq!(*version, *last + 1, "versions have no gaps");
-            *last = *version;
-            let number = u64::from_le_bytes(payload[..8].try_into().unwrap());
+        for (position, record) in (1..).zip(log(writer)) {
+            assert_eq!(record.position, Position::new(position), "positions have no gaps");
+            let stream = streams.entry(record.stream.clone()).or_default();
+            assert_eq!(record.version.get(), stream.len() as u64 + 1, "versions have no gaps");
+            let number = u64::from_le_bytes(record.data.payload[..8].try_into().unwrap());
             *parts.entry(number).or_insert(0) += 1;
-            if stream[0] == 0 {
-                let account = std::str::from_utf8(&stream[1..])
-                    .unwrap()
-                    .trim_start_matches("account-")
-                    .parse()
-                    .unwrap();
-                self.versions.insert(account, *version);
+            if !record.stream.is_side() {
+                self.versions.insert(record.stream.id().parse().unwrap(), record.version.get());
             }
+            stream.push(record);
+        }
+        let read = |stream: &StreamName| {
+            let from = ReadFrom::After(Version::EMPTY);
+            StreamRead { stream: stream.clone(), from, limit: 4_096 }
+        };
+        let pages = writer.read_streams(&streams.keys().map(read).collect::<Vec<_>>());
+        for ((stream, records), page) in streams.iter().zip(pages) {
+            assert!(page.unwrap().records == *records, "the index finds all of {stream}");
         }
         let there: BTreeSet<u64> = parts.keys().copied().collect();
         assert!(parts.values().all(|parts| *parts == 3), "units are whole");
@@ -190,17 +193,25 @@ impl Run {
         assert_eq!(there, known, "nothing else is there");
     }
 
-    fn rows(&self) -> Vec<(i64, Vec<u8>, u64, Vec<u8>)> {
+    fn check_pages(&self) {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
         let connection = Connection::open_with_flags_and_vfs(self.path(), flags, disk::NAME).unwrap();
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
         let sound: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
         assert_eq!(sound, "ok");
-        let mut statement =
-            connection.prepare("SELECT place, stream, version, payload FROM records ORDER BY place").unwrap();
-        let rows = statement
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)? as u64, row.get(3)?)));
-        rows.unwrap().map(Result::unwrap).collect()
+    }
+}
+
+fn log(writer: &InlineWriter) -> Vec<Record> {
+    let mut records: Vec<Record> = Vec::new();
+    loop {
+        let after = records.last().map_or(Position::START, |record| record.position);
+        let page = writer.read_log(PartitionId::new(0), after, 100).unwrap();
+        if page.records.is_empty() {
+            return records;
+        }
+        page.records.iter().for_each(|record| record.verify().unwrap());
+        records.extend(page.records);
     }
 }
 

@@ -15,7 +15,7 @@ async fn crashed(commits: u64) -> (Place, Vec<u8>, Vec<usize>) {
     let store = live.open();
     let mut ends = Vec::new();
     for n in 0..commits {
-        put(&store, &account("7"), n, &[b'a' + n as u8; 100]).await.unwrap();
+        put(&store, &account("7"), n, &[b'a' + n as u8; 5_000]).await.unwrap();
         ends.push(std::fs::metadata(live.wal()).unwrap().len() as usize);
     }
     for name in ["events.db", "events.db-wal"] {

@@ -89,7 +89,7 @@ async fn a_long_reader_ends_in_overload_and_not_in_growth() {
     let stream = account("7");
     put(&store, &stream, 0, b"x").await.unwrap();
     let reader = Connection::open(place.path()).unwrap();
-    reader.execute_batch("BEGIN; SELECT * FROM records").unwrap();
+    reader.execute_batch("BEGIN; SELECT * FROM units").unwrap();
     let mut version = 1;
     let refused = loop {
         match put(&store, &stream, version, &[b'x'; 2_000]).await {

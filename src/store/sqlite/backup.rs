@@ -6,9 +6,11 @@ use rusqlite::Connection;
 use rusqlite::backup::Backup as Online;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::partition::{PartitionCount, PartitionId};
+use crate::partition::PartitionCount;
 use crate::store::EventStore;
-use crate::store::sqlite::{SqliteStore, failure, files, migrations, reader, settings};
+use crate::store::sqlite::index::follow::Follower;
+use crate::store::sqlite::reader::{Index, Reader};
+use crate::store::sqlite::{SqliteStore, failure, files, migrations, settings};
 use crate::stream::Position;
 
 /// A copy that was made, synced, opened again and checked.
@@ -76,11 +78,7 @@ fn check(copy: &Path, partitions: PartitionCount) -> Result<Backup> {
             .expected("ok", found)
             .advice("check the disk that the copy is on, and the store itself; this is no backup"));
     }
-    let heads = partitions.all().map(|partition| head(&connection, partition)).collect::<Result<_>>()?;
+    let index = Index::Followed(Follower::new(partitions));
+    let heads = Reader::new(connection, partitions, index).heads()?;
     Ok(Backup { bytes: files::size(copy)?, heads })
-}
-
-fn head(connection: &Connection, partition: PartitionId) -> Result<Position> {
-    let row = reader::partition_row(connection, partition);
-    row.map(|(head, _)| head).map_err(|source| failure::of("reading the copy's heads", source))
 }

@@ -7,131 +7,106 @@ use rusqlite::{Connection, params};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::partition::PartitionId;
-use crate::store::admission::Admission;
+use crate::store::admission::{Admission, too_long};
+use crate::store::sqlite::halt::Halt;
+use crate::store::sqlite::heads::Heads;
+use crate::store::sqlite::index::live::Live;
+use crate::store::sqlite::index::lookup;
+use crate::store::sqlite::index::outline::{Head, Place};
 use crate::store::sqlite::key::StreamKey;
-use crate::store::sqlite::names::Dictionary;
-use crate::store::sqlite::row::{self, Slot};
-use crate::store::sqlite::steps::Change;
-use crate::store::sqlite::{failure, place, reader};
-use crate::store::{AppendFailure, Committed, StoreProperties, StreamAppend, Unit, UnitResult};
-use crate::stream::{Position, StreamName, Version};
+use crate::store::sqlite::prepared::{Prepared, PreparedList};
+use crate::store::sqlite::{row, steps};
+use crate::store::{AppendFailure, Committed, StoreProperties, UnitResult};
+use crate::stream::{Position, Version};
 
-const MOVE_PARTITION: &str = include_str!("sql/move_partition.sql");
-
-/// Why a transaction came to nothing.
-#[derive(Debug)]
-pub(super) enum Halt {
-    /// Nothing was written, and that is certain.
-    Refused(Error),
-    /// Nothing was written before COMMIT was tried; SQLite's reason.
-    BeforeCommit(&'static str, rusqlite::Error),
-    /// One unit (list, unit) is to blame; without it the others can go on.
-    Poisoned { place: (usize, usize), error: Error },
-    /// COMMIT, or a write before it, failed in a way that leaves its outcome open.
-    Doubt(rusqlite::Error),
-    /// It cannot be told any more whether it was committed.
-    Unknown(Error),
-}
-
-impl Halt {
-    /// Sorts an error that came before any attempt to commit.
-    pub(super) fn before_commit(what: &'static str, error: rusqlite::Error) -> Self {
-        let is_final = failure::rollback_is_final(&error) || failure::concerns_one_unit(&error);
-        if is_final { Self::BeforeCommit(what, error) } else { Self::Doubt(error) }
-    }
-
-    fn of_unit(place: (usize, usize), unit: &Unit, error: rusqlite::Error) -> Self {
-        if !failure::concerns_one_unit(&error) {
-            return Self::before_commit("writing a unit", error);
-        }
-        let error = failure::of("writing a unit", error);
-        let error = unit.appends.first().map_or(error.clone(), |append| error.in_stream(&append.stream));
-        Self::Poisoned { place, error }
-    }
-
-    /// SQLite's reason, or what stands for it.
-    pub(super) fn source(self) -> rusqlite::Error {
-        match self {
-            Self::BeforeCommit(_, error) | Self::Doubt(error) => error,
-            Self::Refused(error) | Self::Unknown(error) | Self::Poisoned { error, .. } => {
-                rusqlite::Error::ToSqlConversionFailure(Box::new(error))
-            }
-        }
-    }
-
-    /// What every unit of the transaction is answered.
-    pub(super) fn into_failure(self) -> AppendFailure {
-        match self {
-            Self::Refused(error) | Self::Poisoned { error, .. } => AppendFailure::Refused(error),
-            Self::BeforeCommit(what, error) => AppendFailure::Refused(failure::of(what, error)),
-            Self::Doubt(error) => {
-                let what = "sqlite: the outcome of a commit is open";
-                AppendFailure::Unknown(Error::new(ErrorKind::Unknown, what).caused_by(error))
-            }
-            Self::Unknown(error) => AppendFailure::Unknown(error),
-        }
-    }
-}
+const INSERT: &str = include_str!("sql/insert_unit.sql");
 
 /// What one transaction knows. All of it is speculative until the commit, and dies with a rollback.
 pub(super) struct Batch<'a> {
     connection: &'a Connection,
-    names: &'a mut Dictionary,
+    live: &'a Live,
+    known: &'a Heads,
     properties: StoreProperties,
     clock: &'a dyn Clock,
     poisoned: &'a HashMap<(usize, usize), Error>,
-    heads: HashMap<StreamName, Version>,
-    /// Of the list's partition.
-    head: Position,
-    time: Timestamp,
+    streams: HashMap<StreamKey, Version>,
+    partitions: HashMap<PartitionId, Head>,
+    row: u64,
+    written: Vec<WrittenUnit>,
+}
+
+/// A unit that is written and not committed.
+#[derive(Debug)]
+pub(super) struct WrittenUnit {
+    /// Its list, and its place in it.
+    pub(super) at: (usize, usize),
+    pub(super) partition: PartitionId,
+    pub(super) place: Place,
+    pub(super) recorded_at: Timestamp,
+    /// The versions of the first records of its appends.
+    pub(super) firsts: Vec<Version>,
 }
 
 impl<'a> Batch<'a> {
     pub(super) fn new(
         connection: &'a Connection,
-        names: &'a mut Dictionary,
+        (live, known): (&'a Live, &'a Heads),
         properties: StoreProperties,
         clock: &'a dyn Clock,
         poisoned: &'a HashMap<(usize, usize), Error>,
     ) -> Self {
-        let (heads, head, time) = (HashMap::new(), Position::START, Timestamp::MIN);
-        Self { connection, names, properties, clock, poisoned, heads, head, time }
+        let (streams, partitions, written) = (HashMap::new(), HashMap::new(), Vec::new());
+        let row = live.last_row();
+        Self { connection, live, known, properties, clock, poisoned, streams, partitions, row, written }
     }
 
-    pub(super) fn properties(&self) -> StoreProperties {
-        self.properties
+    /// What was written, and how far the logs of its partitions go with it.
+    pub(super) fn into_written(self) -> (Vec<WrittenUnit>, HashMap<PartitionId, Head>) {
+        (self.written, self.partitions)
     }
 
-    pub(super) fn begin_list(&mut self, partition: PartitionId) -> Result<(), Halt> {
-        let found = reader::partition_row(self.connection, partition);
-        (self.head, self.time) = found.map_err(|e| Halt::before_commit("reading a partition's head", e))?;
-        Ok(())
+    /// The results of one list: the rules that every store shares, with this store's heads.
+    pub(super) fn list(&mut self, at: usize, list: &PreparedList) -> Result<Vec<UnitResult>, Halt> {
+        if let Some(failure) = too_long(list.units.len()) {
+            return Ok(list.units.iter().map(|_| Err(failure.clone())).collect());
+        }
+        let Some(head) = self.head(list.partition) else {
+            let error = row::no_partition(list.partition, self.properties.partitions);
+            let failure = AppendFailure::Refused(error);
+            return Ok(list.units.iter().map(|_| Err(failure.clone())).collect());
+        };
+        self.partitions.insert(list.partition, head);
+        let mut admission = Admission::default();
+        let units = list.units.iter().enumerate();
+        units.map(|(unit_at, unit)| self.unit(&mut admission, (at, unit_at), list.partition, unit)).collect()
     }
 
-    pub(super) fn end_list(&mut self, partition: PartitionId) -> Result<(), Halt> {
-        let head = self.head.get().cast_signed();
-        let parameters = params![partition.get(), head, self.time.as_micros()];
-        self.connection
-            .prepare_cached(MOVE_PARTITION)
-            .and_then(|mut statement| statement.execute(parameters))
-            .map(drop)
-            .map_err(|e| Halt::before_commit("moving a partition's head", e))
+    fn head(&self, partition: PartitionId) -> Option<Head> {
+        self.partitions.get(&partition).copied().or_else(|| self.live.head(partition))
     }
 
     /// Writes one unit, or says why not. Everything is checked before its first write, so a write that
     /// fails half way is the disk's or a page's fault and ends the whole transaction.
-    pub(super) fn unit(
+    fn unit(
         &mut self,
         admission: &mut Admission,
         at: (usize, usize),
         partition: PartitionId,
-        unit: &Unit,
+        prepared: &Prepared,
     ) -> Result<UnitResult, Halt> {
+        let unit = &prepared.unit;
         if let Some(error) = self.poisoned.get(&at) {
             admission.fail(unit);
             return Ok(Err(AppendFailure::Refused(error.clone())));
         }
-        let admitted = admission.admit(unit, |stream| self.stream_head(stream));
+        let mut heads = Vec::with_capacity(unit.appends.len());
+        let mut keys = prepared.outline.appends.iter().map(|append| append.key);
+        let admitted = admission.admit(unit, &prepared.checked, |stream| {
+            let key = keys.next().unwrap_or_else(|| StreamKey::of(stream));
+            let head = self.stream_head(&key).map_err(|error| error.in_stream(stream))?;
+            heads.push(head);
+            Ok(head)
+        });
         if self.connection.is_autocommit() {
             // A read error inside a transaction can end it: what was written so far is gone.
             return Err(Halt::Refused(Error::new(
@@ -147,47 +122,67 @@ impl<'a> Batch<'a> {
             Err(failure) => return Ok(Err(failure)),
             Ok(()) => {}
         }
-        if let Err(error) = place::of(partition, self.head.plus(records(unit))) {
-            admission.fail(unit);
-            return Ok(Err(AppendFailure::Refused(error)));
-        }
-        self.write(partition, unit).map(Ok).map_err(|error| Halt::of_unit(at, unit, error))
+        let firsts = heads.into_iter().map(Version::next).collect();
+        self.write(at, partition, prepared, firsts).map(Ok).map_err(|error| Halt::of_unit(at, unit, error))
     }
 
-    fn stream_head(&mut self, stream: &StreamName) -> Result<Version> {
-        if let Some(head) = self.heads.get(stream) {
-            return Ok(*head);
+    fn stream_head(&mut self, key: &StreamKey) -> Result<Version> {
+        if let Some(head) = self.streams.get(key).copied().or_else(|| self.known.get(key)) {
+            return Ok(head);
         }
-        let (_, head) = reader::bounds(self.connection, &StreamKey::of(stream))
-            .map_err(|error| error.in_stream(stream))?;
-        self.heads.insert(stream.clone(), head);
-        Ok(head)
+        let last = match self.live.last_append(key) {
+            Some(last) => Some(last),
+            None => lookup::last_append(self.connection, &self.live.sealed(), key)?,
+        };
+        Ok(last.map_or(Version::EMPTY, |append| Version::new(append.last)))
     }
 
-    fn write(&mut self, partition: PartitionId, unit: &Unit) -> rusqlite::Result<Committed> {
-        self.time = self.time.max(self.clock.now());
-        let first = if unit.is_empty() { self.head } else { self.head.plus(1) };
-        for append in unit.appends.iter().filter(|append| !append.records.is_empty()) {
-            self.append(partition, append)?;
+    fn write(
+        &mut self,
+        at: (usize, usize),
+        partition: PartitionId,
+        prepared: &Prepared,
+        firsts: Vec<Version>,
+    ) -> rusqlite::Result<Committed> {
+        let before = self.head(partition).unwrap_or(Head { position: Position::START, time: Timestamp::MIN });
+        let time = before.time.max(self.clock.now());
+        let records = prepared.outline.records;
+        if records == 0 {
+            return Ok(Committed { first: before.position, recorded_at: time });
         }
-        Ok(Committed { first, recorded_at: self.time })
+        self.partitions.insert(partition, Head { position: before.position.plus(records), time });
+        let (row, first) = (self.row.saturating_add(1), before.position.next());
+        prepared.with_body(&firsts, |body| {
+            let parameters = params![
+                row.cast_signed(),
+                partition.get(),
+                first.get().cast_signed(),
+                time.as_micros(),
+                body
+            ];
+            self.connection.prepare_cached(INSERT)?.execute(parameters).map(drop)
+        })?;
+        self.row = row;
+        self.note_streams(partition, prepared, &firsts, time)?;
+        let place = Place { row, position: first.get() };
+        self.written.push(WrittenUnit { at, partition, place, recorded_at: time, firsts });
+        Ok(Committed { first, recorded_at: time })
     }
 
-    fn append(&mut self, partition: PartitionId, append: &StreamAppend) -> rusqlite::Result<()> {
-        let (stream, key) = (&append.stream, StreamKey::of(&append.stream));
-        let before = self.heads.get(stream).copied().unwrap_or_default();
-        let (mut version, mut change) = (before, Change::default());
-        for data in &append.records {
-            (version, self.head) = (version.next(), self.head.plus(1));
-            let slot = Slot { place: place::clamped(partition, self.head), version, recorded_at: self.time };
-            row::insert(self.connection, self.names, (stream, &key), slot, data)?;
-            change.take(self.connection, stream, data, self.time)?;
+    fn note_streams(
+        &mut self,
+        partition: PartitionId,
+        prepared: &Prepared,
+        firsts: &[Version],
+        time: Timestamp,
+    ) -> rusqlite::Result<()> {
+        let appends = prepared.unit.appends.iter().zip(&prepared.outline.appends).zip(firsts);
+        for ((append, outline), first) in appends.filter(|((append, _), _)| !append.records.is_empty()) {
+            let last = first.get().saturating_sub(1).saturating_add(outline.records);
+            self.streams.insert(outline.key, Version::new(last));
+            let is_fresh = *first == Version::EMPTY.next();
+            steps::note(self.connection, partition, append, is_fresh, time)?;
         }
-        self.heads.insert(stream.clone(), version);
-        change.write(self.connection, partition, stream, before == Version::EMPTY)
+        Ok(())
     }
-}
-
-fn records(unit: &Unit) -> u64 {
-    u64::try_from(unit.len()).unwrap_or(u64::MAX)
 }

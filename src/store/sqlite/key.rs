@@ -1,68 +1,90 @@
-//! The keys that streams have in the database.
+//! The keys that streams have in the index.
 //!
-//! A side stream's key begins with its transaction. Time-ordered ids (version 7) of neighbouring
-//! commands then lie next to each other in the index, whatever their accounts are; with the name in
-//! front every new side stream would touch another page.
+//! They have a fixed size. A side stream's key begins with its transaction: time-ordered ids (version 7) of
+//! neighbouring commands then lie next to each other, whatever their accounts are. Names are hashed; whoever
+//! follows an index to a row compares the name that stands there.
 
-use crate::error::{Error, Result};
 use crate::id::TransactionId;
 use crate::stream::StreamName;
 use uuid::Uuid;
 
+/// What an index entry is about. The numbers are stored.
 const PLAIN: u8 = 0;
 const SIDE: u8 = 1;
+/// Added for the snapshots of a stream.
+const SNAPSHOTS: u8 = 2;
 
-/// A stream's key, and the transaction that is part of it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// Most bytes of a key.
+pub(super) const KEY_BYTES: usize = 25;
+/// Bytes of a key without the hash of a side stream's name.
+const SHORT_KEY_BYTES: usize = 17;
+
+/// A stream in the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct StreamKey {
-    pub(super) bytes: Vec<u8>,
-    pub(super) transaction: Option<TransactionId>,
+    pub(super) family: u8,
+    /// The transaction of a side stream; of others 16 bytes of the name's hash.
+    pub(super) id: u128,
+    /// Of a side stream, 8 bytes of the hash of the name without the transaction; of others 0.
+    pub(super) rest: u64,
 }
 
 impl StreamKey {
     pub(super) fn of(stream: &StreamName) -> Self {
-        match side(stream) {
+        match side_parts(stream) {
             Some((rest, transaction)) => {
-                let id = transaction.as_uuid();
-                let bytes = [&[SIDE], id.as_bytes().as_slice(), rest.as_bytes()].concat();
-                Self { bytes, transaction: Some(transaction) }
+                Self { family: SIDE, id: transaction.as_uuid().as_u128(), rest: half(hash(rest)) }
             }
-            None => Self { bytes: [&[PLAIN], stream.as_str().as_bytes()].concat(), transaction: None },
+            None => Self { family: PLAIN, id: hash(stream.as_str()), rest: 0 },
         }
+    }
+
+    /// The key of the same stream's snapshots.
+    pub(super) fn snapshots(self) -> Self {
+        Self { family: self.family | SNAPSHOTS, ..self }
+    }
+
+    pub(super) fn is_side(self) -> bool {
+        self.family & SIDE != 0
+    }
+
+    /// How many of the bytes of a key count.
+    pub(super) fn length(family: u8) -> usize {
+        if family & SIDE == 0 { SHORT_KEY_BYTES } else { KEY_BYTES }
+    }
+
+    pub(super) fn to_bytes(self) -> [u8; KEY_BYTES] {
+        let mut bytes = [0; KEY_BYTES];
+        let parts = [self.family].into_iter().chain(self.id.to_be_bytes()).chain(self.rest.to_be_bytes());
+        bytes.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
+        bytes
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8; KEY_BYTES]) -> Self {
+        let [family, rest @ ..] = bytes;
+        let (id, rest) = rest.split_at(16);
+        let id = id.first_chunk().map_or(0, |id| u128::from_be_bytes(*id));
+        let rest = rest.first_chunk().map_or(0, |rest| u64::from_be_bytes(*rest));
+        Self { family: *family, id, rest }
     }
 }
 
-/// The name and the transaction that a stored key stands for.
-pub(super) fn parse(key: &[u8]) -> Result<(StreamName, Option<TransactionId>)> {
-    let (name, transaction) = match key.split_first() {
-        Some((&PLAIN, name)) => (text(name)?.to_owned(), None),
-        Some((&SIDE, rest)) => {
-            let (id, rest) = rest.split_first_chunk::<16>().ok_or_else(bad_key)?;
-            let transaction = TransactionId::new(Uuid::from_bytes(*id));
-            (format!("{}+{transaction}", text(rest)?), Some(transaction))
-        }
-        _ => return Err(bad_key()),
-    };
-    let name = StreamName::parse(&name)
-        .map_err(|source| Error::corrupt("a stored stream key holds no stream name").caused_by(source))?;
-    Ok((name, transaction))
-}
-
 /// Splits off the transaction, where the name can be put together again from the two to the byte.
-fn side(stream: &StreamName) -> Option<(&str, TransactionId)> {
-    let (_, transaction) = stream.side_parts()?;
+pub(super) fn side_parts(stream: &StreamName) -> Option<(&str, TransactionId)> {
     let (rest, text) = stream.as_str().rsplit_once('+')?;
     let mut buffer = Uuid::encode_buffer();
-    let canonical = transaction.as_uuid().hyphenated().encode_lower(&mut buffer);
-    (*canonical == *text).then_some((rest, transaction))
+    let id = Uuid::try_parse(text).ok()?;
+    let is_canonical = *id.hyphenated().encode_lower(&mut buffer) == *text;
+    (is_canonical && stream.is_side()).then_some((rest, TransactionId::new(id)))
 }
 
-fn text(bytes: &[u8]) -> Result<&str> {
-    std::str::from_utf8(bytes).map_err(|source| bad_key().caused_by(source))
+fn hash(name: &str) -> u128 {
+    let hash = blake3::hash(name.as_bytes());
+    hash.as_bytes().first_chunk().map_or(0, |first| u128::from_be_bytes(*first))
 }
 
-fn bad_key() -> Error {
-    Error::corrupt("a stored stream key is malformed")
+fn half(hash: u128) -> u64 {
+    u64::try_from(hash >> 64).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -70,35 +92,38 @@ mod tests {
     use super::*;
     use crate::stream::{AggregateId, Category};
 
-    fn round(name: &StreamName) -> StreamKey {
-        let key = StreamKey::of(name);
-        assert_eq!(parse(&key.bytes).expect("parses"), (name.clone(), key.transaction));
-        key
-    }
-
     #[test]
     fn a_side_stream_is_keyed_by_its_transaction_first() {
-        let id = AggregateId::new("acme+checking").expect("valid");
         let transaction = TransactionId::derive("test", "1");
-        let key = round(&Category::new("account").side_stream(&id, transaction));
-        assert_eq!(key.transaction, Some(transaction));
-        assert_eq!(key.bytes[1..17], *transaction.as_uuid().as_bytes());
+        let key = |id| {
+            let id = AggregateId::new(id).expect("valid");
+            StreamKey::of(&Category::new("account").side_stream(&id, transaction))
+        };
+        assert_eq!(key("7").id, transaction.as_uuid().as_u128());
+        assert_eq!(key("7"), key("7"));
+        assert_ne!(key("7"), key("8"), "one transaction on two accounts");
+        assert!(key("7").is_side());
     }
 
     #[test]
-    fn other_spellings_of_an_id_keep_their_name() {
+    fn other_spellings_of_an_id_are_other_streams() {
         let id = TransactionId::derive("test", "1").as_uuid();
+        let name = |text: &str| StreamName::parse(&format!("accountTransaction-7+{text}")).expect("valid");
+        let usual = StreamKey::of(&name(&id.hyphenated().to_string()));
         for text in [id.hyphenated().to_string().to_uppercase(), id.simple().to_string(), "x".into()] {
-            let name = StreamName::parse(&format!("accountTransaction-7+{text}")).expect("valid");
-            assert_eq!(round(&name).transaction, None);
+            let key = StreamKey::of(&name(&text));
+            assert!(!key.is_side() && key != usual, "{text}");
         }
-        round(&StreamName::parse("account-7").expect("valid"));
     }
 
     #[test]
-    fn a_malformed_key_is_corrupt() {
-        for key in [&[][..], &[9, 9], &[1, 2, 3], &[0, 0xff], &[0, b'x']] {
-            assert_eq!(parse(key).expect_err("malformed").code(), "corrupt");
+    fn bytes_keep_the_order_and_come_back() {
+        let plain = StreamKey::of(&StreamName::parse("account-7").expect("valid"));
+        let side = StreamKey { family: SIDE, id: 1 << 100, rest: 7 };
+        for key in [plain, side, plain.snapshots(), side.snapshots()] {
+            assert_eq!(StreamKey::from_bytes(&key.to_bytes()), key);
         }
+        assert!(plain < side && plain.to_bytes() < side.to_bytes());
+        assert!(side < plain.snapshots() && plain.snapshots() != plain);
     }
 }

@@ -9,10 +9,14 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::partition::PartitionCount;
+use crate::store::sqlite::index::follow::Follower;
+use crate::store::sqlite::index::keeper::Keeper;
+use crate::store::sqlite::index::start as index_start;
+use crate::store::sqlite::keeping::{self, Keeping};
 use crate::store::sqlite::lock::WriterLock;
 use crate::store::sqlite::options::Options;
 use crate::store::sqlite::pool::Pool;
-use crate::store::sqlite::reader::Reader;
+use crate::store::sqlite::reader::{Index, Reader};
 use crate::store::sqlite::recovery::{self, LastStop};
 use crate::store::sqlite::status::Shared;
 use crate::store::sqlite::store::{Core, QUEUE_KIB, QUEUE_LISTS, SqliteStore};
@@ -73,16 +77,45 @@ fn store(options: Options) -> Result<SqliteStore> {
     let last_stop = prepare(&options)?;
     let (connection, properties) = open_writer(&options, None)?;
     writer::open_epoch(&connection)?;
-    let readers = open_readers(&options, properties.partitions)?;
+    let (writer, keeper) = open_index(&options, connection, properties)?;
+    let live = Arc::clone(writer.live());
+    let readers = open_readers(&options, properties.partitions, || Index::Shared(Arc::clone(&live)))?;
     let status = Shared::default();
-    let found = settings::read_all(&connection)?;
+    let found = settings::read_all(writer.connection())?;
     status.change(|status| status.settings = found);
     let check = (last_stop == LastStop::Unclean)
         .then(|| integrity::check_in_background(&path, status.clone()))
         .transpose()?;
-    let writer = Writer::new(connection, properties, Arc::clone(&options.clock));
     let core = Core { path, properties, clock: Arc::clone(&options.clock), pool: Pool::new(readers), status };
-    start(core, &options, writer, lock, check)
+    start(core, &options, (writer, keeper), lock, check)
+}
+
+/// Loads the indexes and reads the log's tail behind them. Indexes that cannot be read are made anew.
+pub(super) fn open_index(
+    options: &Options,
+    connection: Connection,
+    properties: StoreProperties,
+) -> Result<(Writer, Keeper)> {
+    if options.rebuild_index {
+        index_start::reset(&connection)?;
+    }
+    let next_run = index_start::clean(&connection)?;
+    let loaded = index_start::load(&connection, properties.partitions, &[]);
+    let live = loaded.or_else(|error| {
+        if error.kind() != ErrorKind::Corrupt {
+            return Err(error);
+        }
+        tracing::error!(%error, "sqlite: the stored indexes are damaged; they are made anew from the log");
+        index_start::reset(&connection)?;
+        index_start::load(&connection, properties.partitions, &[])
+    })?;
+    let live = Arc::new(live);
+    let mut keeper = Keeper::new(Arc::clone(&live), next_run);
+    let mut writer = Writer::new(connection, properties, Arc::clone(&options.clock), Arc::clone(&live));
+    while index_start::read_on(writer.connection(), &live)? {
+        keeping::catch_up(&mut keeper, &mut writer, options.flush_after)?;
+    }
+    Ok((writer, keeper))
 }
 
 /// Opens a store that another process may be writing to.
@@ -99,7 +132,9 @@ fn read_only(options: &Options) -> Result<SqliteStore> {
     migrations::check(&connection)?;
     let properties = check_properties(&connection, options)?;
     drop(connection);
-    let readers = open_readers(options, properties.partitions)?;
+    let readers = open_readers(options, properties.partitions, || {
+        Index::Followed(Follower::new(properties.partitions))
+    })?;
     let pool = Pool::new(readers);
     let clock = Arc::clone(&options.clock);
     Ok(SqliteStore::reading(Core {
@@ -114,7 +149,7 @@ fn read_only(options: &Options) -> Result<SqliteStore> {
 fn start(
     core: Core,
     options: &Options,
-    writer: Writer,
+    (writer, keeper): (Writer, Keeper),
     lock: WriterLock,
     check: Option<integrity::Check>,
 ) -> Result<SqliteStore> {
@@ -122,12 +157,17 @@ fn start(
     let status = core.status.clone();
     let upkeep = Upkeep::new(options.wal, status.clone());
     let fatal = Arc::clone(&options.fatal);
-    let worker = Worker { writer, upkeep, requests, status, fatal, _lock: lock };
+    let live = Arc::clone(writer.live());
+    let reading = settings::open_reader(&options.path)?;
+    let (weak, full) = (sender.downgrade(), options.flush_after);
+    let keeping = Keeping::start(keeper, reading, weak, status.clone(), full)
+        .map_err(|source| failure::io("start the index of", &options.path, source))?;
+    let worker = Worker { writer, upkeep, keeping, requests, status, fatal, _lock: lock };
     let thread = std::thread::Builder::new()
         .name("sidestream-writer".to_owned())
         .spawn(move || worker.run())
         .map_err(|source| failure::io("start the writer of", &options.path, source))?;
-    Ok(SqliteStore::writing(core, sender, Arc::new(Semaphore::new(QUEUE_KIB)), thread, check))
+    Ok(SqliteStore::writing(core, sender, Arc::new(Semaphore::new(QUEUE_KIB)), thread, check, live))
 }
 
 /// Sees to it that there is a store, and that what its WAL holds is on disk. Changes nothing unless all of
@@ -271,8 +311,14 @@ fn check_properties(connection: &Connection, options: &Options) -> Result<StoreP
     Ok(StoreProperties { id: Uuid::from_bytes(id), partitions, atomicity: Atomicity::Batch })
 }
 
-fn open_readers(options: &Options, partitions: PartitionCount) -> Result<Vec<Reader>> {
-    let open = |_| settings::open_reader(&options.path).map(|connection| Reader::new(connection, partitions));
+fn open_readers(
+    options: &Options,
+    partitions: PartitionCount,
+    index: impl Fn() -> Index,
+) -> Result<Vec<Reader>> {
+    let open = |_| {
+        settings::open_reader(&options.path).map(|connection| Reader::new(connection, partitions, index()))
+    };
     (0..options.readers).map(open).collect()
 }
 

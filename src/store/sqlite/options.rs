@@ -19,6 +19,8 @@ pub struct Options {
     pub(super) fatal: Arc<dyn FatalHandler>,
     pub(super) wal: WalLimits,
     pub(super) most_pages: Option<u32>,
+    pub(super) flush_after: usize,
+    pub(super) rebuild_index: bool,
 }
 
 impl Options {
@@ -31,6 +33,8 @@ impl Options {
             fatal: Arc::new(Abort),
             wal: WalLimits::default(),
             most_pages: None,
+            flush_after: 1 << 16,
+            rebuild_index: false,
         }
     }
 
@@ -67,6 +71,21 @@ impl Options {
     /// Most pages of 4 KiB that the database may have: appends beyond are refused as on a full disk.
     pub fn most_pages(mut self, pages: u32) -> Self {
         self.most_pages = Some(pages);
+        self
+    }
+
+    /// After how many units the indexes in memory are written, 65,536 if nothing is said: about 20 MB, of which
+    /// there can be a few. Fewer take less memory and make the next start after a crash shorter, at the price of
+    /// more merging.
+    pub fn flush_after(mut self, units: usize) -> Self {
+        self.flush_after = units.clamp(1, 1 << 20);
+        self
+    }
+
+    /// Throws the stored indexes away and makes them anew from the log, which takes some microseconds a record.
+    /// It is the way out when a block of them was damaged.
+    pub fn rebuild_index(mut self, rebuild: bool) -> Self {
+        self.rebuild_index = rebuild;
         self
     }
 }

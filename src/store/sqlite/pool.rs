@@ -28,6 +28,10 @@ impl Pool {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.free.is_closed()
+    }
+
     /// Runs `read` on a free connection. A caller that goes away leaves it to finish by itself.
     pub(super) async fn run<T: Send + 'static>(
         &self,

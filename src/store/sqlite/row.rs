@@ -1,135 +1,79 @@
-//! Records as rows.
+//! Rows of the log.
 
 use bytes::Bytes;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension};
 
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Checksum, NewRecord, Record, RecordKind};
-use crate::id::{Cause, Fingerprint, StepName, TransactionId};
-use crate::partition::PartitionId;
-use crate::store::sqlite::key::StreamKey;
-use crate::store::sqlite::names::Dictionary;
-use crate::store::sqlite::{failure, key, place};
+use crate::event::{Checksum, NewRecord, Record};
+use crate::partition::{PartitionCount, PartitionId};
+use crate::store::sqlite::body::{Body, StoredRecord};
+use crate::store::sqlite::failure;
 use crate::stream::{Position, StreamName, Version};
-use uuid::Uuid;
 
-const INSERT: &str = include_str!("sql/insert_record.sql");
+const UNIT: &str = include_str!("sql/unit.sql");
 
-/// The place and time that a record gets.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Slot {
-    pub(super) place: i64,
-    pub(super) version: Version,
+/// Most bytes of payload that one call returns beyond the first record of each stream: a page of 4,096
+/// records of 1 MiB each would not fit into memory. A page cut short says so by its head.
+pub(super) const PAGE_BYTES: usize = 16 << 20;
+
+/// A row of the log.
+pub(super) struct Row {
+    pub(super) partition: PartitionId,
+    pub(super) position: Position,
     pub(super) recorded_at: Timestamp,
+    pub(super) body: Bytes,
 }
 
-/// Writes one record.
-pub(super) fn insert(
-    connection: &Connection,
-    names: &mut Dictionary,
-    stream: (&StreamName, &StreamKey),
-    slot: Slot,
-    data: &NewRecord,
-) -> rusqlite::Result<()> {
-    let (first, second) = data.kind.numbers();
-    let cause = data.cause.as_ref();
-    let transaction = cause.map(|cause| cause.transaction).filter(|id| stream.1.transaction != Some(*id));
-    let type_id = names.types.take(connection, &data.event_type)?;
-    let codec = names.codecs.take(connection, &data.codec)?;
-    connection.prepare_cached(INSERT)?.execute(params![
-        slot.place,
-        stream.1.bytes,
-        slot.version.get().cast_signed(),
-        data.kind.code(),
-        number(first),
-        number(second),
-        type_id,
-        data.schema,
-        codec,
-        transaction.map(|id| *id.as_uuid().as_bytes()),
-        cause.map(|cause| cause.step.as_str()),
-        cause.map(|cause| cause.fingerprint.as_bytes()),
-        data.requester,
-        slot.recorded_at.as_micros(),
-        data.checksum(stream.0, slot.version).0,
-        &*data.payload,
-    ])?;
-    Ok(())
-}
-
-/// A number of a kind: kept bit by bit, since a caller may give any, and NULL for zero, which takes no
-/// space.
-fn number(number: u64) -> Option<i64> {
-    (number != 0).then(|| number.cast_signed())
-}
-
-/// Reads the record of a row whose stream is known; otherwise the row's key tells it.
-pub(super) fn record(
-    connection: &Connection,
-    names: &mut Dictionary,
-    stream: Option<(&StreamName, &StreamKey)>,
-    row: &Row<'_>,
-) -> Result<Record> {
-    let version = version(row)?;
-    let owned = match stream {
-        Some((stream, key)) => (stream.clone(), key.transaction),
-        None => key::parse(get::<Vec<u8>>(row, 1)?.as_slice())?,
+/// Reads a row of the log; `None` where it is gone.
+pub(super) fn read(connection: &Connection, number: u64) -> Result<Option<Row>> {
+    let read = || -> rusqlite::Result<Option<Row>> {
+        let mut statement = connection.prepare_cached(UNIT)?;
+        let parse = |row: &rusqlite::Row<'_>| {
+            Ok(Row {
+                partition: PartitionId::new(row.get(0)?),
+                position: Position::new(row.get::<_, i64>(1)?.cast_unsigned()),
+                recorded_at: Timestamp::from_micros(row.get(2)?),
+                body: Bytes::from(row.get::<_, Vec<u8>>(3)?),
+            })
+        };
+        statement.query_row([number.cast_signed()], parse).optional()
     };
-    let (stream, of_key) = owned;
-    let mut read = || -> Result<Record> {
-        let (partition, position): (PartitionId, Position) = place::parse(get(row, 0)?)?;
-        let recorded_at = Timestamp::from_micros(get(row, 13)?);
-        let data = data(connection, names, of_key, row)?;
-        let (stream, checksum) = (stream.clone(), Checksum(get(row, 14)?));
-        Ok(Record { stream, version, partition, position, recorded_at, data, checksum })
-    };
-    read().map_err(|error| unreadable(&stream, version, error))
+    read().map_err(|source| failure::of("reading a row of the log", source))
 }
 
-fn data(
-    connection: &Connection,
-    names: &mut Dictionary,
-    of_key: Option<TransactionId>,
-    row: &Row<'_>,
-) -> Result<NewRecord> {
-    Ok(NewRecord {
-        kind: RecordKind::from_parts(get(row, 3)?, (unsigned(row, 4)?, unsigned(row, 5)?))?,
-        event_type: names.types.name(connection, get(row, 6)?)?,
-        schema: get(row, 7)?,
-        codec: names.codecs.name(connection, get(row, 8)?)?,
-        cause: cause(of_key, row)?,
-        requester: get(row, 12)?,
-        payload: Bytes::from(get::<Vec<u8>>(row, 15)?),
-    })
-}
+impl Row {
+    /// Takes the row apart.
+    pub(super) fn parse(&self) -> Result<Body<'_>> {
+        Body::parse(&self.body)
+    }
 
-fn cause(of_key: Option<TransactionId>, row: &Row<'_>) -> Result<Option<Cause>> {
-    let Some(step) = get::<Option<String>>(row, 10)? else { return Ok(None) };
-    let stored = get::<Option<[u8; 16]>>(row, 9)?.map(|id| TransactionId::new(Uuid::from_bytes(id)));
-    let transaction =
-        stored.or(of_key).ok_or_else(|| Error::corrupt("a record has a step but no transaction"))?;
-    let fingerprint = Fingerprint::from_bytes(get(row, 11)?);
-    Ok(Some(Cause { transaction, step: StepName::parse(&step)?, fingerprint }))
-}
-
-/// The version of a row, before anything else of it is read: errors name it.
-pub(super) fn version(row: &Row<'_>) -> Result<Version> {
-    get::<i64>(row, 2).map(|version| Version::new(version.cast_unsigned()))
-}
-
-fn unsigned(row: &Row<'_>, column: usize) -> Result<u64> {
-    get::<Option<i64>>(row, column).map(|number| number.unwrap_or(0).cast_unsigned())
-}
-
-pub(super) fn get<T: rusqlite::types::FromSql>(row: &Row<'_>, column: usize) -> Result<T> {
-    row.get(column).map_err(|source| failure::of("reading a column", source))
+    /// A record of it: `before` others stand before it in the unit.
+    pub(super) fn record(&self, stream: StreamName, before: u64, stored: StoredRecord<'_>) -> Record {
+        let StoredRecord { version, checksum, data, payload } = stored;
+        let payload = self.body.slice_ref(payload);
+        Record {
+            stream,
+            version,
+            partition: self.partition,
+            position: self.position.plus(before),
+            recorded_at: self.recorded_at,
+            data: NewRecord { payload, ..data },
+            checksum: Checksum(checksum),
+        }
+    }
 }
 
 /// A row that cannot be taken apart. A disk that cannot be read now keeps its kind: that may pass.
-fn unreadable(stream: &StreamName, version: Version, error: Error) -> Error {
+pub(super) fn unreadable(stream: &StreamName, version: Version, error: Error) -> Error {
     if error.kind() == ErrorKind::Unavailable {
         return error.in_stream(stream);
     }
     Error::corrupt(format!("record {version} cannot be read")).in_stream(stream).caused_by(error)
+}
+
+/// The error for a partition that the store does not have.
+pub(super) fn no_partition(partition: PartitionId, count: PartitionCount) -> Error {
+    Error::invalid(format!("partition {partition} does not exist"))
+        .expected(format!("below {count}"), partition)
 }

@@ -1,21 +1,27 @@
 //! The writer on a simulated disk, driven inline.
 
-use std::sync::Arc;
-
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{Error, Result};
-use crate::store::UnitResult;
+use crate::partition::PartitionId;
+use crate::store::sqlite::index::keeper::Keeper;
+use crate::store::sqlite::keeping;
 use crate::store::sqlite::options::Options;
+use crate::store::sqlite::prepared::PreparedList;
 use crate::store::sqlite::status::{Shared, Status};
 use crate::store::sqlite::upkeep::Upkeep;
 use crate::store::sqlite::writer::{self, List, Writer};
-use crate::store::sqlite::{failure, open, settings};
+use crate::store::sqlite::{failure, log_read, open, settings, stream_read};
+use crate::store::{LogPage, StreamPage, StreamRead, UnitResult};
+use crate::stream::Position;
 
 /// What the writer's thread drives, for a program that drives it itself: the same steps, one at a time.
 #[derive(Debug)]
 pub struct InlineWriter {
     writer: Writer,
+    keeper: Keeper,
+    /// Units that a table holds.
+    full: usize,
     upkeep: Upkeep,
     status: Shared,
 }
@@ -23,12 +29,35 @@ pub struct InlineWriter {
 impl InlineWriter {
     /// Commits all lists in one transaction, and answers each unit.
     pub fn commit(&mut self, lists: &[List]) -> Vec<Vec<UnitResult>> {
-        self.writer.commit(lists)
+        let prepare = |list: &List| PreparedList::new(list.0, list.1.clone(), self.writer.properties());
+        let mut lists: Vec<_> = lists.iter().map(prepare).collect();
+        self.writer.commit(&mut lists)
     }
 
-    /// What the thread does after it has answered: checkpoints, when they are due.
+    /// What the threads do after they have answered: checkpoints, when they are due, and a piece of the indexes.
     pub fn rest(&mut self) {
+        self.writer.live().seal(self.full);
+        if self.writer.stopped().is_none()
+            && let Err(error) = keeping::step(&mut self.keeper, &mut self.writer)
+        {
+            self.status.change(|status| status.index_error = Some(error.to_string()));
+        }
         self.upkeep.run(&self.writer);
+    }
+
+    /// Reads a partition's log, as [`read_log`](crate::EventStore::read_log) does.
+    ///
+    /// # Errors
+    /// When the log or the indexes cannot be read.
+    pub fn read_log(&self, partition: PartitionId, after: Position, limit: usize) -> Result<LogPage> {
+        let (connection, live) = (self.writer.connection(), self.writer.live());
+        let head = live.head(partition).map_or(Position::START, |head| head.position);
+        log_read::page(connection, live, partition, None, (after, head), limit)
+    }
+
+    /// Reads streams, as [`read_streams`](crate::EventStore::read_streams) does.
+    pub fn read_streams(&self, reads: &[StreamRead]) -> Vec<Result<StreamPage>> {
+        stream_read::pages(self.writer.connection(), self.writer.live(), reads)
     }
 
     /// Why it stopped for good, if it did.
@@ -56,10 +85,10 @@ impl Options {
         make(self, vfs)?;
         let (connection, properties) = open::open_writer(self, Some(vfs))?;
         writer::open_epoch(&connection)?;
+        let (writer, keeper) = open::open_index(self, connection, properties)?;
         let status = Shared::default();
         let upkeep = Upkeep::new(self.wal, status.clone());
-        let writer = Writer::new(connection, properties, Arc::clone(&self.clock));
-        Ok(InlineWriter { writer, upkeep, status })
+        Ok(InlineWriter { writer, keeper, full: self.flush_after, upkeep, status })
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Status {
     pub checkpoint_failures: u64,
     /// Why the last checkpoint failed, if it did.
     pub checkpoint_error: Option<String>,
+    /// Why the indexes could not be written the last time, if they could not. They stay in memory meanwhile.
+    pub index_error: Option<String>,
     /// The writer's settings as SQLite reported them when the store was opened, by name.
     pub settings: Vec<(String, String)>,
     /// The state of the database's pages.
@@ -45,6 +47,7 @@ impl Status {
     pub fn is_degraded(&self) -> bool {
         self.stopped.is_some()
             || self.checkpoint_error.is_some()
+            || self.index_error.is_some()
             || matches!(self.integrity, Integrity::Damaged(_) | Integrity::Unfinished(_))
     }
 }

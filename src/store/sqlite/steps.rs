@@ -8,8 +8,8 @@ use crate::event::{NewRecord, RecordKind};
 use crate::id::{Cause, Fingerprint, StepName, TransactionId};
 use crate::limits;
 use crate::partition::PartitionId;
-use crate::store::sqlite::{failure, row};
-use crate::store::{OpenStep, OpenStepsRead};
+use crate::store::sqlite::failure;
+use crate::store::{OpenStep, OpenStepsRead, StreamAppend};
 use crate::stream::{StreamName, Version};
 use uuid::Uuid;
 
@@ -18,70 +18,47 @@ const SETTLE: &str = include_str!("sql/settle_step.sql");
 const OF_STREAM: &str = include_str!("sql/open_step_of.sql");
 const PAGE: &str = include_str!("sql/open_steps.sql");
 
-/// What the records of one append do to its stream's open step. A step that the same append settles
-/// never reaches the table: that is the common case, and it costs nothing.
-#[derive(Debug, Default)]
-pub(super) struct Change {
-    open: Option<OpenStep>,
-    settled: bool,
-}
-
-impl Change {
-    /// Takes the next record of the append.
-    pub(super) fn take(
-        &mut self,
-        connection: &Connection,
-        stream: &StreamName,
-        data: &NewRecord,
-        at: Timestamp,
-    ) -> Result<(), rusqlite::Error> {
+/// Takes in what the records of one append do to their stream's open step. A step that the same append settles
+/// never reaches the table: that is the common case, and it costs nothing. `is_fresh` streams had no records
+/// before this append, and so no step.
+pub(super) fn note(
+    connection: &Connection,
+    partition: PartitionId,
+    append: &StreamAppend,
+    is_fresh: bool,
+    at: Timestamp,
+) -> rusqlite::Result<()> {
+    let settles = |data: &NewRecord| matches!(data.kind, RecordKind::Accepted { .. } | RecordKind::Rejected);
+    let settled = append.records.iter().rposition(settles).map(|last| last.saturating_add(1));
+    let rest = append.records.get(settled.unwrap_or(0)..).unwrap_or_default();
+    let mut open: Option<OpenStep> = None;
+    for data in rest {
         match (data.kind, &data.cause) {
             (RecordKind::Requested { aggregate_version }, Some(cause)) => {
-                self.open = Some(requested(stream, cause, aggregate_version, at));
+                open = Some(requested(&append.stream, cause, aggregate_version, at));
             }
-            (RecordKind::Resumed { scanned_to }, _) => self.resumed(connection, stream, scanned_to, at)?,
-            (RecordKind::Accepted { .. } | RecordKind::Rejected, _) => {
-                *self = Self { open: None, settled: true };
+            (RecordKind::Resumed { scanned_to }, _) => {
+                if open.is_none() && settled.is_none() {
+                    open = of_stream(connection, &append.stream)?;
+                }
+                open.iter_mut().for_each(|step| resume(step, scanned_to, at));
             }
             _ => {}
         }
-        Ok(())
     }
+    match open {
+        Some(step) => write(connection, partition, &step),
+        None if settled.is_some() && !is_fresh => {
+            connection.prepare_cached(SETTLE)?.execute([append.stream.as_str()]).map(drop)
+        }
+        None => Ok(()),
+    }
+}
 
-    fn resumed(
-        &mut self,
-        connection: &Connection,
-        stream: &StreamName,
-        scanned_to: Version,
-        at: Timestamp,
-    ) -> rusqlite::Result<()> {
-        if self.open.is_none() && !self.settled {
-            self.open = of_stream(connection, stream)?;
-        }
-        if let Some(step) = &mut self.open {
-            step.scanned_to = step.scanned_to.max(scanned_to);
-            step.resumed = step.resumed.saturating_add(1);
-            step.touched_at = at;
-        }
-        Ok(())
-    }
-
-    /// Brings the table up to date. `fresh` streams had no records before this append, and so no step.
-    pub(super) fn write(
-        self,
-        connection: &Connection,
-        partition: PartitionId,
-        stream: &StreamName,
-        fresh: bool,
-    ) -> rusqlite::Result<()> {
-        match self.open {
-            Some(step) => write(connection, partition, &step),
-            None if self.settled && !fresh => {
-                connection.prepare_cached(SETTLE)?.execute([stream.as_str()]).map(drop)
-            }
-            None => Ok(()),
-        }
-    }
+fn resume(step: &mut OpenStep, scanned_to: Version, at: Timestamp) {
+    step.scanned_to = step.scanned_to.max(scanned_to);
+    step.resumed = step.resumed.saturating_add(1);
+    step.touched_at = at;
 }
 
 fn requested(stream: &StreamName, cause: &Cause, version: Version, at: Timestamp) -> OpenStep {
@@ -138,16 +115,16 @@ pub(super) fn page(connection: &Connection, read: &OpenStepsRead, until: Timesta
 }
 
 fn parse(row: &Row<'_>) -> Result<OpenStep> {
-    let name: String = row::get(row, 0)?;
+    let name: String = get(row, 0)?;
     let read = || -> Result<OpenStep> {
-        let version = |column| row::get::<i64>(row, column).map(|v| Version::new(v.cast_unsigned()));
-        let time = |column| row::get::<i64>(row, column).map(Timestamp::from_micros);
+        let version = |column| get::<i64>(row, column).map(|v| Version::new(v.cast_unsigned()));
+        let time = |column| get::<i64>(row, column).map(Timestamp::from_micros);
         Ok(OpenStep {
             stream: StreamName::parse(&name)?,
             cause: cause(row)?,
             aggregate_version: version(4)?,
             scanned_to: version(5)?,
-            resumed: row::get(row, 6)?,
+            resumed: get(row, 6)?,
             requested_at: time(7)?,
             touched_at: time(8)?,
         })
@@ -156,10 +133,14 @@ fn parse(row: &Row<'_>) -> Result<OpenStep> {
 }
 
 fn cause(row: &Row<'_>) -> Result<Cause> {
-    let step: String = row::get(row, 2)?;
+    let step: String = get(row, 2)?;
     Ok(Cause {
-        transaction: TransactionId::new(Uuid::from_bytes(row::get(row, 1)?)),
+        transaction: TransactionId::new(Uuid::from_bytes(get(row, 1)?)),
         step: StepName::parse(&step)?,
-        fingerprint: Fingerprint::from_bytes(row::get(row, 3)?),
+        fingerprint: Fingerprint::from_bytes(get(row, 3)?),
     })
+}
+
+fn get<T: rusqlite::types::FromSql>(row: &Row<'_>, column: usize) -> Result<T> {
+    row.get(column).map_err(|source| failure::of("reading a column", source))
 }

@@ -14,10 +14,13 @@ use crate::event::EventType;
 use crate::limits;
 use crate::partition::PartitionId;
 use crate::store::admission::too_long;
+use crate::store::sqlite::index::live::Live;
 use crate::store::sqlite::integrity::Check;
+use crate::store::sqlite::key::StreamKey;
 use crate::store::sqlite::pool::Pool;
+use crate::store::sqlite::prepared::PreparedList;
+use crate::store::sqlite::request::{Append, Request, Truncate};
 use crate::store::sqlite::status::{Shared, Status};
-use crate::store::sqlite::worker::{Append, Request, Truncate};
 use crate::store::{
     AppendFailure, EventStore, LogPage, OpenStep, OpenStepsRead, StoreProperties, StreamPage, StreamRead,
     Unit, UnitResult,
@@ -58,6 +61,7 @@ struct Door {
     thread: Mutex<Option<JoinHandle<()>>>,
     check: Mutex<Option<Check>>,
     pool: Pool,
+    live: Arc<Live>,
 }
 
 impl SqliteStore {
@@ -71,6 +75,7 @@ impl SqliteStore {
         room: Arc<Semaphore>,
         thread: JoinHandle<()>,
         check: Option<Check>,
+        live: Arc<Live>,
     ) -> Self {
         let door = Door {
             sender: Mutex::new(Some(sender)),
@@ -78,6 +83,7 @@ impl SqliteStore {
             thread: Mutex::new(Some(thread)),
             check: Mutex::new(check),
             pool: core.pool.clone(),
+            live,
         };
         Self { core: Arc::new(core), writer: Some(Arc::new(door)) }
     }
@@ -123,15 +129,28 @@ impl SqliteStore {
         Arc::clone(&door.room).acquire_many_owned(kib).await.map(Some).map_err(|_| closed())
     }
 
+    /// Which streams cannot exist: new transactions, as a rule. It reads memory only, so no thread has to be
+    /// waited for. Without a writer in this process nothing is known.
+    fn absent(&self, reads: &[StreamRead]) -> Vec<bool> {
+        match &self.writer {
+            Some(door) if !self.core.pool.is_closed() => {
+                let keys: Vec<_> = reads.iter().map(|read| StreamKey::of(&read.stream)).collect();
+                door.live.absent(&keys)
+            }
+            _ => vec![false; reads.len()],
+        }
+    }
+
     async fn enqueue(
         &self,
         partition: PartitionId,
         units: Vec<Unit>,
     ) -> Result<Vec<UnitResult>, AppendFailure> {
-        let bytes = payload_bytes(&units);
+        let list = PreparedList::new(partition, units, self.core.properties);
+        let bytes = list.bytes();
         let _room = self.room(bytes).await.map_err(AppendFailure::Refused)?;
         let (reply, results) = oneshot::channel();
-        let append = Append { list: (partition, units), bytes, reply };
+        let append = Append { list, bytes, reply };
         self.request(Request::Append(append)).await.map_err(AppendFailure::Refused)?;
         results.await.map_err(|_| AppendFailure::Unknown(died(&self.core.status)))
     }
@@ -162,11 +181,23 @@ impl EventStore for SqliteStore {
             return all(&Error::invalid("too many streams in one read")
                 .expected(format!("at most {}", limits::BULK_READS), count));
         }
-        self.core.pool.run(move |reader| reader.streams(&reads)).await.unwrap_or_else(|error| all(&error))
+        let is_absent = self.absent(&reads);
+        let present = reads.into_iter().zip(&is_absent).filter(|(_, absent)| !**absent);
+        let present: Vec<_> = present.map(|(read, _)| read).collect();
+        let expected = present.len();
+        let pages = match expected {
+            0 => Ok(Vec::new()),
+            _ => self.core.pool.run(move |reader| reader.streams(&present)).await,
+        };
+        let mut pages = pages.unwrap_or_else(|error| vec![Err(error); expected]).into_iter();
+        let next = |absent| {
+            if absent { Ok(StreamPage::empty()) } else { pages.next().unwrap_or_else(|| Err(closed())) }
+        };
+        is_absent.into_iter().map(next).collect()
     }
 
     async fn read_log(&self, partition: PartitionId, after: Position, limit: usize) -> Result<LogPage> {
-        self.core.pool.run(move |reader| reader.log(partition, after, limit)).await?
+        self.core.pool.run(move |reader| reader.log(partition, None, after, limit)).await?
     }
 
     async fn read_types(
@@ -177,7 +208,7 @@ impl EventStore for SqliteStore {
         limit: usize,
     ) -> Result<LogPage> {
         let types = types.to_vec();
-        self.core.pool.run(move |reader| reader.types(partition, &types, after, limit)).await?
+        self.core.pool.run(move |reader| reader.log(partition, Some(&types), after, limit)).await?
     }
 
     async fn open_steps(&self, read: OpenStepsRead) -> Result<Vec<OpenStep>> {
@@ -221,11 +252,6 @@ impl fmt::Debug for SqliteStore {
 /// Nothing panics with one of these locks held.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn payload_bytes(units: &[Unit]) -> usize {
-    let records = units.iter().flat_map(|unit| &unit.appends).flat_map(|append| &append.records);
-    records.fold(0, |sum: usize, record| sum.saturating_add(record.payload.len()))
 }
 
 fn read_only() -> Error {

@@ -1,24 +1,37 @@
 //! Removing the first records of a stream, slice by slice.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::error::Error;
-use crate::store::sqlite::batch::Halt;
+use crate::error::{Error, Result};
+use crate::store::sqlite::body::Body;
+use crate::store::sqlite::failure;
+use crate::store::sqlite::halt::Halt;
+use crate::store::sqlite::index::live::Live;
+use crate::store::sqlite::index::lookup::{self, Located};
 use crate::store::sqlite::key::StreamKey;
-use crate::store::sqlite::reader;
+use crate::store::{ReadFrom, StreamRead};
 use crate::stream::{StreamName, Version};
 
-const REMOVE: &str = include_str!("sql/truncate_records.sql");
+const UNIT: &str = include_str!("sql/unit.sql");
+const CHANGE: &str = include_str!("sql/change_unit.sql");
+const FLOOR: &str = include_str!("sql/floor.sql");
 const RAISE_FLOOR: &str = include_str!("sql/raise_floor.sql");
 
 /// Records that one transaction removes: commands wait for it, so it is short. Each slice raises the
 /// floor by what it removed, so a crash between two leaves a stream that is truncated less far.
 const SLICE_RECORDS: u64 = 4_096;
 
-/// Removes the next slice and returns the floor it reaches.
-pub(super) fn slice(connection: &Connection, stream: &StreamName, through: Version) -> Result<Version, Halt> {
-    let key = StreamKey::of(stream);
-    let (floor, head) = reader::bounds(connection, &key).map_err(Halt::Refused)?;
+/// Removes the next slice and returns the floor it reaches. The units stay, without the records: the indexes
+/// go on pointing to them, and can still be made anew.
+pub(super) fn slice(
+    connection: &Connection,
+    live: &Live,
+    stream: &StreamName,
+    through: Version,
+) -> Result<Version, Halt> {
+    let floor = floor(connection, stream).map_err(Halt::Refused)?;
+    let mut located = locate(connection, live, stream, floor).map_err(Halt::Refused)?;
+    let head = located.as_ref().map_or(Version::EMPTY, |located| located.head);
     if through > head {
         return Err(Halt::Refused(
             Error::invalid("cannot truncate above the head")
@@ -26,16 +39,67 @@ pub(super) fn slice(connection: &Connection, stream: &StreamName, through: Versi
                 .expected(format!("at most version {head}"), through),
         ));
     }
-    if through <= floor {
-        return Ok(floor);
-    }
+    let Some(located) = located.as_mut().filter(|_| through > floor) else { return Ok(floor) };
     let reached = through.min(floor.plus(SLICE_RECORDS));
-    remove(connection, &key, reached).map_err(|e| Halt::before_commit("removing records", e))?;
+    remove(connection, located, stream, reached)?;
+    let parameters = params![stream.as_str(), reached.get().cast_signed()];
+    connection
+        .prepare_cached(RAISE_FLOOR)
+        .and_then(|mut statement| statement.execute(parameters))
+        .map_err(|error| Halt::before_commit("raising a stream's floor", error))?;
     Ok(reached)
 }
 
-fn remove(connection: &Connection, key: &StreamKey, reached: Version) -> rusqlite::Result<()> {
-    let parameters = params![key.bytes, reached.get().cast_signed()];
-    connection.prepare_cached(REMOVE)?.execute(parameters)?;
-    connection.prepare_cached(RAISE_FLOOR)?.execute(parameters).map(drop)
+/// The version at and before which a stream's records are gone.
+pub(super) fn floor(connection: &Connection, stream: &StreamName) -> Result<Version> {
+    let read = || -> rusqlite::Result<Option<i64>> {
+        connection.prepare_cached(FLOOR)?.query_row([stream.as_str()], |row| row.get(0)).optional()
+    };
+    let found = read().map_err(|source| failure::of("reading a stream's floor", source))?;
+    Ok(found.map_or(Version::EMPTY, |version| Version::new(version.cast_unsigned())))
+}
+
+fn locate(
+    connection: &Connection,
+    live: &Live,
+    stream: &StreamName,
+    floor: Version,
+) -> Result<Option<Located>> {
+    let key = StreamKey::of(stream);
+    let read = StreamRead { stream: stream.clone(), from: ReadFrom::After(floor), limit: usize::MAX };
+    let (mut recent, sealed) = live.look(&[(key, &read)]);
+    let recent = recent.pop().unwrap_or_default();
+    lookup::locate(connection, &sealed, &key, &read, floor, recent)
+}
+
+fn remove(
+    connection: &Connection,
+    located: &mut Located,
+    stream: &StreamName,
+    reached: Version,
+) -> Result<(), Halt> {
+    while let Some(append) = located.next(connection).map_err(Halt::Refused)? {
+        change(connection, append.row.cast_signed(), stream, reached)?;
+        if append.last >= reached.get() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn change(connection: &Connection, row: i64, stream: &StreamName, reached: Version) -> Result<(), Halt> {
+    let fail = |error| Halt::before_commit("removing records", error);
+    let read = connection
+        .prepare_cached(UNIT)
+        .and_then(|mut statement| statement.query_row([row], |row| row.get::<_, Vec<u8>>(3)).optional());
+    let Some(body) = read.map_err(fail)? else { return Ok(()) };
+    let changed = Body::parse(&body).and_then(|body| body.without(stream.as_str(), reached));
+    let Some(changed) = changed.map_err(|error| Halt::Refused(error.in_stream(stream)))? else {
+        return Ok(());
+    };
+    connection
+        .prepare_cached(CHANGE)
+        .and_then(|mut statement| statement.execute(params![row, changed]))
+        .map(drop)
+        .map_err(fail)
 }

@@ -6,48 +6,27 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::AppendFailure;
 use crate::store::sqlite::fatal::FatalHandler;
+use crate::store::sqlite::keeping::{self, Keeping};
 use crate::store::sqlite::lock::WriterLock;
+use crate::store::sqlite::prepared::PreparedList;
+use crate::store::sqlite::request::{Append, IndexWork, Request, Truncate};
 use crate::store::sqlite::status::Shared;
 use crate::store::sqlite::upkeep::Upkeep;
-use crate::store::sqlite::writer::{List, Writer};
-use crate::store::{AppendFailure, UnitResult};
-use crate::stream::{StreamName, Version};
+use crate::store::sqlite::writer::{Writer, answer_all};
 
 /// Most records of one commit. A list that is larger by itself is a commit of its own.
 const BATCH_RECORDS: usize = 16_384;
 /// Most bytes of payload of one commit: well below what one transaction should put into the WAL.
 const BATCH_BYTES: usize = 8 << 20;
 
-/// What the thread is asked for.
-#[derive(Debug)]
-pub(super) enum Request {
-    Append(Append),
-    Truncate(Truncate),
-    Close(oneshot::Sender<()>),
-}
-
-/// A list that waits for its commit.
-#[derive(Debug)]
-pub(super) struct Append {
-    pub(super) list: List,
-    pub(super) bytes: usize,
-    pub(super) reply: oneshot::Sender<Vec<UnitResult>>,
-}
-
-/// A truncation that waits for its next slice.
-#[derive(Debug)]
-pub(super) struct Truncate {
-    pub(super) stream: StreamName,
-    pub(super) through: Version,
-    pub(super) reply: oneshot::Sender<Result<Version>>,
-}
-
 /// All that the thread owns. Fields are dropped in order: the lock goes last.
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) writer: Writer,
     pub(super) upkeep: Upkeep,
+    pub(super) keeping: Keeping,
     pub(super) requests: mpsc::Receiver<Request>,
     pub(super) status: Shared,
     pub(super) fatal: Arc<dyn FatalHandler>,
@@ -59,6 +38,7 @@ pub(super) struct Worker {
 struct Round {
     appends: Vec<Append>,
     truncations: Vec<Truncate>,
+    index: Vec<IndexWork>,
     closing: Option<oneshot::Sender<()>>,
     /// Every store's handle is gone.
     abandoned: bool,
@@ -98,6 +78,7 @@ impl Worker {
             let mut round = self.gather(std::mem::take(&mut truncations));
             self.commit(std::mem::take(&mut round.appends));
             truncations = self.truncate(std::mem::take(&mut round.truncations));
+            self.index(std::mem::take(&mut round.index));
             self.upkeep.run(&self.writer);
             if let Some(error) = self.writer.stopped() {
                 return Err(error.clone());
@@ -140,17 +121,26 @@ impl Worker {
         if appends.is_empty() {
             return;
         }
-        let (lists, replies): (Vec<List>, Vec<_>) =
+        let (mut lists, replies): (Vec<PreparedList>, Vec<_>) =
             appends.into_iter().map(|append| (append.list, append.reply)).unzip();
-        let results = match self.upkeep.refusal(&self.writer) {
-            Some(error) => refuse(&lists, &error),
+        let refusal = self.upkeep.refusal(&self.writer).or_else(|| self.keeping.refusal(self.writer.live()));
+        let results = match refusal {
+            Some(error) => answer_all(&lists, &AppendFailure::Refused(error)),
             None => {
                 self.status.change(|status| status.commits = status.commits.saturating_add(1));
-                self.writer.commit(&lists)
+                self.writer.commit(&mut lists)
             }
         };
         // A caller that went away does not need its answer.
         replies.into_iter().zip(results).for_each(|(reply, results)| drop(reply.send(results)));
+        self.keeping.seal(self.writer.live());
+    }
+
+    /// Pieces of the indexes, a short transaction each.
+    fn index(&mut self, pieces: Vec<IndexWork>) {
+        for IndexWork { work, reply } in pieces {
+            drop(reply.send(self.writer.apply(&work)));
+        }
     }
 
     /// One slice of each truncation, so that commands do not wait for all of them; returns the unfinished.
@@ -174,14 +164,22 @@ impl Worker {
             match request {
                 Request::Append(append) => self.commit(vec![append]),
                 Request::Truncate(truncate) => drop(self.truncate(vec![truncate])),
+                Request::Index(work) => self.index(vec![work]),
                 Request::Close(done) => drop(done.send(())),
             }
         }
     }
 
     fn finish(&mut self) {
+        self.requests.close();
+        let keeper = self.keeping.end();
         if self.writer.stopped().is_some() {
             return;
+        }
+        if let Some(mut keeper) = keeper
+            && let Err(error) = keeping::flush_all(&mut keeper, &mut self.writer)
+        {
+            tracing::warn!(%error, "sqlite: the indexes were not flushed; the next start reads the log's tail");
         }
         if let Err(error) = self.upkeep.finish(&self.writer) {
             tracing::warn!(%error, "sqlite: the last checkpoint failed; the next start reads the write-ahead log again");
@@ -193,12 +191,12 @@ impl Round {
     fn take(&mut self, request: Request) {
         match request {
             Request::Append(append) => {
-                let units = &append.list.1;
-                self.records = units.iter().fold(self.records, |sum, unit| sum.saturating_add(unit.len()));
+                self.records = self.records.saturating_add(append.list.records());
                 self.bytes = self.bytes.saturating_add(append.bytes);
                 self.appends.push(append);
             }
             Request::Truncate(truncate) => self.truncations.push(truncate),
+            Request::Index(work) => self.index.push(work),
             Request::Close(done) => self.closing = Some(done),
         }
     }
@@ -206,9 +204,4 @@ impl Round {
     fn has_room(&self) -> bool {
         self.closing.is_none() && self.records < BATCH_RECORDS && self.bytes < BATCH_BYTES
     }
-}
-
-fn refuse(lists: &[List], error: &Error) -> Vec<Vec<UnitResult>> {
-    let failure = AppendFailure::Refused(error.clone());
-    lists.iter().map(|(_, units)| units.iter().map(|_| Err(failure.clone())).collect()).collect()
 }

@@ -11,11 +11,15 @@ use rusqlite::Connection;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::partition::PartitionId;
-use crate::store::admission::{Admission, too_long};
-use crate::store::sqlite::batch::{Batch, Halt};
-use crate::store::sqlite::names::Dictionary;
+use crate::store::sqlite::batch::{Batch, WrittenUnit};
+use crate::store::sqlite::failure;
+use crate::store::sqlite::halt::Halt;
+use crate::store::sqlite::heads::Heads;
+use crate::store::sqlite::index::live::Live;
+use crate::store::sqlite::index::outline::{Head, Written};
+use crate::store::sqlite::index::work::Work;
+use crate::store::sqlite::prepared::PreparedList;
 use crate::store::sqlite::truncation;
-use crate::store::sqlite::{failure, reader};
 use crate::store::{AppendFailure, StoreProperties, Unit, UnitResult};
 use crate::stream::{StreamName, Version};
 
@@ -24,6 +28,9 @@ const FENCE: &str = include_str!("sql/fence.sql");
 /// Most units of one commit whose own pages or content keep them from being written. Their neighbours
 /// are committed without them; with more, the whole commit is refused.
 const POISONED_UNITS: usize = 16;
+
+/// The results of each list's units; what was written; how far the logs go with it.
+type Attempt = (Vec<Vec<UnitResult>>, (Vec<WrittenUnit>, HashMap<PartitionId, Head>));
 
 /// Units of one partition.
 pub type List = (PartitionId, Vec<Unit>);
@@ -34,16 +41,22 @@ pub(super) struct Writer {
     connection: Connection,
     properties: StoreProperties,
     clock: Arc<dyn Clock>,
-    names: Dictionary,
+    live: Arc<Live>,
+    heads: Heads,
     stopped: Option<Error>,
     /// A batch in doubt could not be fenced off for want of room.
     fence_due: bool,
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection, properties: StoreProperties, clock: Arc<dyn Clock>) -> Self {
-        let names = Dictionary::default();
-        Self { connection, properties, clock, names, stopped: None, fence_due: false }
+    pub(super) fn new(
+        connection: Connection,
+        properties: StoreProperties,
+        clock: Arc<dyn Clock>,
+        live: Arc<Live>,
+    ) -> Self {
+        let heads = Heads::default();
+        Self { connection, properties, clock, live, heads, stopped: None, fence_due: false }
     }
 
     /// Why this writer stopped for good, if it did: whether its last commit is on disk can then be told
@@ -56,18 +69,76 @@ impl Writer {
         &self.connection
     }
 
-    /// Commits lists of units in one transaction, and answers each unit of each list in order.
-    pub(super) fn commit(&mut self, lists: &[List]) -> Vec<Vec<UnitResult>> {
+    pub(super) fn properties(&self) -> StoreProperties {
+        self.properties
+    }
+
+    pub(super) fn live(&self) -> &Arc<Live> {
+        &self.live
+    }
+
+    /// Commits lists of units in one transaction, and answers each unit of each list in order. What was committed
+    /// is in the indexes, and so visible, before this returns.
+    pub(super) fn commit(&mut self, lists: &mut [PreparedList]) -> Vec<Vec<UnitResult>> {
         let mut poisoned = HashMap::new();
         loop {
             match self.attempt(lists, &poisoned) {
-                Ok(results) => return results,
+                Ok((results, written)) => {
+                    self.publish(lists, written);
+                    return results;
+                }
                 Err(Halt::Poisoned { place, error }) if poisoned.len() < POISONED_UNITS => {
                     poisoned.insert(place, error);
                 }
                 Err(halt) => return answer_all(lists, &halt.into_failure()),
             }
         }
+    }
+
+    fn attempt(
+        &mut self,
+        lists: &[PreparedList],
+        poisoned: &HashMap<(usize, usize), Error>,
+    ) -> Result<Attempt, Halt> {
+        let (properties, clock) = (self.properties, Arc::clone(&self.clock));
+        let (live, heads) = (Arc::clone(&self.live), std::mem::take(&mut self.heads));
+        let result = self.transaction(|connection| {
+            let mut batch = Batch::new(connection, (&live, &heads), properties, &*clock, poisoned);
+            let results = lists.iter().enumerate().map(|(at, list)| batch.list(at, list));
+            let results = results.collect::<Result<_, _>>()?;
+            Ok((results, batch.into_written()))
+        });
+        self.heads = heads;
+        result
+    }
+
+    fn publish(
+        &mut self,
+        lists: &mut [PreparedList],
+        (written, heads): (Vec<WrittenUnit>, HashMap<PartitionId, Head>),
+    ) {
+        let mut units = Vec::with_capacity(written.len());
+        for WrittenUnit { at, partition, place, recorded_at, firsts } in written {
+            let unit = lists.get_mut(at.0).and_then(|list| list.units.get_mut(at.1));
+            let Some(outline) = unit.map(|unit| std::mem::take(&mut unit.outline)) else { continue };
+            let mut outline = outline;
+            for (append, first) in outline.appends.iter_mut().zip(firsts) {
+                append.first = first;
+                let last = first.get().saturating_sub(1).saturating_add(append.records);
+                self.heads.put(append.key, Version::new(last));
+            }
+            units.push(Written { partition, place, recorded_at, outline });
+        }
+        self.live.publish(&units, heads);
+    }
+
+    /// Writes a piece of the indexes, in a transaction of its own.
+    ///
+    /// # Errors
+    /// As a failed commit.
+    pub(super) fn apply(&mut self, work: &Work) -> Result<()> {
+        let fail = |error| Halt::before_commit("writing the indexes", error);
+        self.transaction(|connection| work.write(connection).map_err(fail)).map_err(into_error)
     }
 
     /// Removes some of a stream's records at and before `through`, and returns the floor that is reached:
@@ -77,32 +148,14 @@ impl Writer {
     /// [`Invalid`](ErrorKind::Invalid) when `through` is above the stream's head; otherwise as a failed
     /// commit.
     pub(super) fn truncate(&mut self, stream: &StreamName, through: Version) -> Result<Version> {
-        self.transaction(|connection, _| truncation::slice(connection, stream, through)).map_err(|halt| {
-            match halt.into_failure() {
-                AppendFailure::Refused(error) | AppendFailure::Unknown(error) => error,
-                failure => Error::new(ErrorKind::Unavailable, failure.to_string()),
-            }
-        })
-    }
-
-    fn attempt(
-        &mut self,
-        lists: &[List],
-        poisoned: &HashMap<(usize, usize), Error>,
-    ) -> Result<Vec<Vec<UnitResult>>, Halt> {
-        let (properties, clock) = (self.properties, Arc::clone(&self.clock));
-        self.transaction(|connection, names| {
-            let mut batch = Batch::new(connection, names, properties, &*clock, poisoned);
-            lists.iter().enumerate().map(|(at, list)| list_results(&mut batch, at, list)).collect()
-        })
+        let live = Arc::clone(&self.live);
+        self.transaction(|connection| truncation::slice(connection, &live, stream, through))
+            .map_err(into_error)
     }
 
     /// Runs `write` in one transaction. Whatever goes wrong, it is known afterwards that nothing of it
     /// was committed, or the writer has stopped.
-    fn transaction<T>(
-        &mut self,
-        write: impl FnOnce(&Connection, &mut Dictionary) -> Result<T, Halt>,
-    ) -> Result<T, Halt> {
+    fn transaction<T>(&mut self, write: impl FnOnce(&Connection) -> Result<T, Halt>) -> Result<T, Halt> {
         if let Some(error) = &self.stopped {
             return Err(Halt::Refused(error.clone()));
         }
@@ -110,7 +163,7 @@ impl Writer {
         self.connection
             .execute_batch("BEGIN IMMEDIATE")
             .map_err(|e| Halt::before_commit("beginning a transaction", e))?;
-        let written = write(&self.connection, &mut self.names);
+        let written = write(&self.connection);
         let result = written
             .and_then(|value| self.connection.execute_batch("COMMIT").map(|()| value).map_err(Halt::Doubt));
         result.map_err(|halt| self.settle(halt))
@@ -121,7 +174,6 @@ impl Writer {
     /// does not: a later commit on the same connection takes its place in the WAL, so once that is
     /// durable the failed one is dead for ever.
     fn settle(&mut self, halt: Halt) -> Halt {
-        self.names = Dictionary::default();
         let rolled_back =
             self.connection.is_autocommit() || self.connection.execute_batch("ROLLBACK").is_ok();
         match halt {
@@ -189,31 +241,6 @@ impl Writer {
     }
 }
 
-/// One list: the rules that every store shares, with this store's heads.
-fn list_results(
-    batch: &mut Batch<'_>,
-    at: usize,
-    (partition, units): &List,
-) -> Result<Vec<UnitResult>, Halt> {
-    if let Some(failure) = too_long(units.len()) {
-        return Ok(units.iter().map(|_| Err(failure.clone())).collect());
-    }
-    let properties = batch.properties();
-    if partition.get() >= properties.partitions.get() {
-        let failure = AppendFailure::Refused(reader::no_partition(*partition, properties.partitions));
-        return Ok(units.iter().map(|_| Err(failure.clone())).collect());
-    }
-    let mut admission = Admission::new(*partition, properties);
-    batch.begin_list(*partition)?;
-    let results: Vec<_> = units
-        .iter()
-        .enumerate()
-        .map(|(unit_at, unit)| batch.unit(&mut admission, (at, unit_at), *partition, unit))
-        .collect::<Result<_, _>>()?;
-    batch.end_list(*partition)?;
-    Ok(results)
-}
-
 /// Opens an epoch: what an earlier writer may have left in flight cannot be committed any more.
 pub(super) fn open_epoch(connection: &Connection) -> Result<()> {
     connection
@@ -221,8 +248,16 @@ pub(super) fn open_epoch(connection: &Connection) -> Result<()> {
         .map_err(|source| failure::of("the first commit after opening the store", source))
 }
 
-fn answer_all(lists: &[List], failure: &AppendFailure) -> Vec<Vec<UnitResult>> {
-    lists.iter().map(|(_, units)| units.iter().map(|_| Err(failure.clone())).collect()).collect()
+/// One failure for every unit of every list.
+pub(super) fn answer_all(lists: &[PreparedList], failure: &AppendFailure) -> Vec<Vec<UnitResult>> {
+    lists.iter().map(|list| list.units.iter().map(|_| Err(failure.clone())).collect()).collect()
+}
+
+fn into_error(halt: Halt) -> Error {
+    match halt.into_failure() {
+        AppendFailure::Refused(error) | AppendFailure::Unknown(error) => error,
+        failure => Error::new(ErrorKind::Unavailable, failure.to_string()),
+    }
 }
 
 /// The error that kept the rollback from being tried, told again: SQLite's errors cannot be cloned.

@@ -6,9 +6,25 @@ CREATE TABLE meta (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     store_id BLOB NOT NULL,
     partitions INTEGER NOT NULL,
-    writer_epoch INTEGER NOT NULL
+    writer_epoch INTEGER NOT NULL,
+    -- The indexes cover the log through this row; what follows is read again at a start.
+    flushed_row INTEGER NOT NULL,
+    -- Counts the changes of runs and flushed_row, for readers in other processes.
+    index_changes INTEGER NOT NULL
 ) STRICT;
 
+-- The log, in the order of commits. Everything below it but open_steps and streams is derived from it.
+CREATE TABLE units (
+    row INTEGER PRIMARY KEY,
+    partition INTEGER NOT NULL,
+    -- Of the unit's first record.
+    position INTEGER NOT NULL,
+    recorded_at INTEGER NOT NULL,
+    -- See body.rs.
+    body BLOB NOT NULL
+) STRICT;
+
+-- As of flushed_row.
 CREATE TABLE partitions (
     partition INTEGER PRIMARY KEY,
     head INTEGER NOT NULL,
@@ -16,42 +32,41 @@ CREATE TABLE partitions (
     time INTEGER NOT NULL
 ) STRICT;
 
-CREATE TABLE types (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
-
-CREATE TABLE codecs (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
-
-CREATE TABLE records (
-    -- partition << 48 | position: the row id is the log's own order, and needs no index.
-    place INTEGER PRIMARY KEY,
-    -- 0, name; or, for side streams, 1, the 16 bytes of the transaction, and the name without it.
-    stream BLOB NOT NULL,
-    version INTEGER NOT NULL,
-    kind INTEGER NOT NULL,
-    -- The kind's numbers, NULL where they are zero.
-    first_number INTEGER,
-    second_number INTEGER,
-    type INTEGER NOT NULL,
-    schema INTEGER NOT NULL,
-    codec INTEGER NOT NULL,
-    -- NULL where the stream's key tells it, and where there is no step.
-    transaction_id BLOB,
-    step TEXT,
-    fingerprint BLOB,
-    requester TEXT,
-    recorded_at INTEGER NOT NULL,
-    checksum INTEGER NOT NULL,
-    payload BLOB NOT NULL
+-- The sorted runs of the index over streams: see index/run.rs.
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY,
+    level INTEGER NOT NULL,
+    -- The stretch of the log that it covers.
+    first_row INTEGER NOT NULL,
+    last_row INTEGER NOT NULL,
+    -- Its blocks: entries, then its directory, then its filter.
+    entry_blocks INTEGER NOT NULL,
+    directory_blocks INTEGER NOT NULL,
+    filter_blocks INTEGER NOT NULL,
+    keys INTEGER NOT NULL
 ) STRICT;
 
-CREATE UNIQUE INDEX records_by_stream ON records (stream, version);
+CREATE TABLE blocks (
+    -- run << 32 | number.
+    id INTEGER PRIMARY KEY,
+    body BLOB NOT NULL
+) STRICT;
 
--- The row id comes last in every index: this one is (type, partition, position).
-CREATE INDEX records_by_type ON records (type);
+-- The units of each partition, and of each event type in it, in lists of a flush each: see index/places.rs.
+CREATE TABLE lists (
+    id INTEGER PRIMARY KEY,
+    -- Empty for the partition's own list.
+    type TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    first_position INTEGER NOT NULL,
+    first_row INTEGER NOT NULL,
+    body BLOB NOT NULL
+) STRICT;
 
-CREATE INDEX snapshots ON records (stream, version) WHERE kind = 4;
+CREATE UNIQUE INDEX lists_in_order ON lists (type, partition, first_position);
 
 -- Only streams whose first records were removed.
-CREATE TABLE streams (stream BLOB PRIMARY KEY, floor INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE streams (stream TEXT PRIMARY KEY, floor INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 
 CREATE TABLE open_steps (
     stream TEXT PRIMARY KEY,

@@ -1,0 +1,1 @@
+INSERT INTO blocks VALUES (?1, ?2)

@@ -1,1 +1,0 @@
-INSERT INTO codecs (name) VALUES (?1) RETURNING id;

@@ -1,1 +1,0 @@
-INSERT INTO types (name) VALUES (?1) RETURNING id;

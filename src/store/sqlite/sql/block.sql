@@ -1,0 +1,1 @@
+SELECT body FROM blocks WHERE id = ?1

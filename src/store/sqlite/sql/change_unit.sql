@@ -1,0 +1,1 @@
+UPDATE units SET body = ?2 WHERE row = ?1

@@ -1,1 +1,0 @@
-SELECT name FROM codecs WHERE id = ?1;

@@ -1,0 +1,1 @@
+SELECT flushed_row, index_changes FROM meta

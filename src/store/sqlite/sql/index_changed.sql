@@ -1,0 +1,1 @@
+UPDATE meta SET index_changes = index_changes + 1

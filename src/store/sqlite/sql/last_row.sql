@@ -1,0 +1,1 @@
+SELECT max(row) FROM units

@@ -1,0 +1,1 @@
+UPDATE meta SET flushed_row = ?1

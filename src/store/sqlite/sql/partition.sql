@@ -1,1 +1,0 @@
-SELECT head, time FROM partitions WHERE partition = ?1

@@ -1,0 +1,1 @@
+SELECT partition, head, time FROM partitions ORDER BY partition

@@ -1,4 +1,0 @@
-SELECT place, stream, version, kind, first_number, second_number, type, schema, codec,
-    transaction_id, step, fingerprint, requester, recorded_at, checksum, payload
-FROM records
-WHERE place = ?1

@@ -1,0 +1,1 @@
+DELETE FROM lists WHERE first_row > ?1

@@ -1,0 +1,3 @@
+SELECT id, level, first_row, last_row, entry_blocks, directory_blocks, filter_blocks, keys
+FROM runs
+ORDER BY last_row

@@ -1,1 +1,0 @@
-DELETE FROM records WHERE stream = ?1 AND version <= ?2

@@ -1,0 +1,1 @@
+SELECT partition, position, recorded_at, body FROM units WHERE row = ?1
