@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 
 use crate::cli::bench::latency::Latency;
 use crate::cli::bench::machine;
+use crate::cli::bench::options::Manner;
 use crate::cli::bench::plan::{Draws, Order, Plan};
 use crate::cli::bench::shift::{Course, Shift};
 use crate::cli::bench::together::Together;
@@ -17,14 +18,6 @@ use crate::clock::Stopwatch;
 pub(super) trait Target: Clone + Send + Sync + 'static {
     /// Carries a command out, durably, and makes sure that the answer is the right one.
     fn carry_out(&self, order: Order) -> impl Future<Output = Result<(), Failure>> + Send;
-}
-
-/// How the clients work.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Manner {
-    pub(super) clients: u32,
-    pub(super) in_flight: u32,
-    pub(super) duplicates: f64,
 }
 
 /// What one round came to.

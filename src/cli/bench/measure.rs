@@ -1,9 +1,10 @@
 //! One run, from an empty place to a report.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::cli::bench::age;
-use crate::cli::bench::crew::{Crew, Manner, Target};
+use crate::cli::bench::crew::{Crew, Target};
 use crate::cli::bench::floor::{Door, Floor};
 use crate::cli::bench::options::Options;
 use crate::cli::bench::ours::{self, Ours};
@@ -18,20 +19,18 @@ use crate::cli::failure::Failure;
 use crate::command::{Settings, Stats};
 use crate::stream::AggregateId;
 
-/// Measures all that the options ask for.
-pub(super) async fn all(options: &Options) -> Result<Report, Failure> {
-    let plan = Plan::new(options);
-    let place = Place::choose(options, plan.run())?;
-    let accounts = ours::accounts(if options.one_account() { 1 } else { options.accounts })?;
-    let (store, cold) = prepare(options, &plan, &place, &accounts).await?;
-    let sizes = |place: &Place| place.store().map(place::size);
-    let before = sizes(&place);
+/// Measures the commands, and the bare loop beside them.
+pub(super) async fn all(options: &Options, plan: Plan, place: &Place) -> Result<Report, Failure> {
+    let accounts = ours::accounts(options.used_accounts())?;
+    let (store, cold) = prepare(options, &plan, place, &accounts).await?;
+    let before = place.store().map(place::size);
 
     let handler = store.handler(settings(options));
     let run = Run::new(options, plan, Ours::new(handler, accounts));
-    let (mut ours, stats, floor) = run.rounds(&store, &place).await?;
+    let (mut ours, stats, floor) = run.rounds(&store, place).await?;
     store.close().await?;
-    ours.bytes = sizes(&place).zip(before).map(|(after, before)| after.saturating_sub(before));
+    let after = place.store().map(place::size);
+    ours.bytes = after.zip(before).map(|(after, before)| after.saturating_sub(before));
 
     let floor = floor.map(|floor| FloorReport::new(&ours, floor));
     let report = Report::new(options, ours, stats, cold);
@@ -48,6 +47,8 @@ async fn prepare(
 ) -> Result<(Store, Option<ColdLoad>), Failure> {
     let store = Store::open(place).await?;
     store.note(plan.run()).await?;
+    // What a run that was killed left open is not to be measured.
+    store.handler(Settings::default()).recover(Duration::ZERO).await?;
     let aged = accounts.first().filter(|_| options.age > 0);
     if let Some(account) = aged {
         age::make_older(&store.handler(Settings::default()), account, options.age).await?;
@@ -108,8 +109,7 @@ impl<'o> Run<'o> {
     }
 
     fn crew<T: Target>(&self, target: T, course: &Arc<Course>) -> Crew<T> {
-        let Options { clients, in_flight, duplicates, .. } = *self.options;
-        Crew::new(target, self.plan, Manner { clients, in_flight, duplicates }, course)
+        Crew::new(target, self.plan, self.options.manner(), course)
     }
 
     fn progress(&self) -> Option<Progress> {

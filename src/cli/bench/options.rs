@@ -23,71 +23,90 @@ const MOST_ROUNDS: u32 = 100;
     sidestream bench --clients 1 --in-flight 1 --commands 2000    what one command costs\n  \
     sidestream bench --floor --json                               beside a bare loop, for programs\n  \
     sidestream bench --hot --duplicates 0.3                       one account, a third of it sent again\n  \
-    sidestream bench --age 1000000 --cold                         an account with a long history")]
+    sidestream bench --age 1000000 --cold                         an account with a long history\n  \
+    sidestream bench --restart --open-steps 10000                 what a crash costs")]
 pub(crate) struct Options {
     /// `sqlite:PATH`, or `memory`. PATH is made, or is the store of an earlier run, which goes on behind its
     /// history; it stays. Without this, a store in a temporary directory, removed at the end.
     #[arg(long, value_name = "STORE", default_value = "temporary", hide_default_value = true, value_parser = parse_store)]
-    pub(crate) store: StoreChoice,
+    pub(super) store: StoreChoice,
 
     /// Clients that send side by side.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    pub(crate) clients: u32,
+    pub(super) clients: u32,
 
     /// Commands that each client sends before it waits for all their answers.
     #[arg(long, value_name = "M", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    pub(crate) in_flight: u32,
+    pub(super) in_flight: u32,
 
     /// Accounts that commands are drawn for, evenly.
     #[arg(long, value_name = "A", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
-    pub(crate) accounts: u32,
+    pub(super) accounts: u32,
 
     /// Commands that are measured.
     #[arg(long, value_name = "C", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000_000))]
-    pub(crate) commands: u64,
+    pub(super) commands: u64,
 
     /// The version of the transaction ids: v7 is ordered by time, v4 is random.
     #[arg(long, value_enum, default_value_t = Ids::V7)]
-    pub(crate) ids: Ids,
+    pub(super) ids: Ids,
 
     /// The share of the commands that repeats an earlier one, drawn evenly from all of this run.
     #[arg(long, value_name = "R", default_value_t = 0.0, value_parser = parse_share, allow_negative_numbers = true)]
-    pub(crate) duplicates: f64,
+    pub(super) duplicates: f64,
 
     /// Sends every command to one account.
     #[arg(long)]
-    pub(crate) hot: bool,
+    pub(super) hot: bool,
 
     /// Gives one account this many events first, and sends every command to it.
     #[arg(long, value_name = "EVENTS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=10_000_000_000))]
-    pub(crate) age: u64,
+    pub(super) age: u64,
 
     /// Keeps one account of each partition in memory and no more, so that nearly every command loads its account
     /// where there are many.
     #[arg(long)]
-    pub(crate) cold: bool,
+    pub(super) cold: bool,
 
     /// Chooses accounts and amounts. Transaction ids are new in each run.
     #[arg(long, default_value_t = 7)]
-    pub(crate) seed: u64,
+    pub(super) seed: u64,
 
     /// Measures a bare loop beside it, in turns: the same clients and a thread that writes the same bytes to the same
     /// disk through SQLite, with nothing in between. It knows no duplicates: it writes every command.
     #[arg(long)]
-    pub(crate) floor: bool,
+    pub(super) floor: bool,
 
     /// Turns that the commands are cut into with --floor.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_ROUNDS)))]
-    pub(crate) rounds: u32,
+    pub(super) rounds: u32,
+
+    /// Has another process write to the store afterwards, kills it, and measures the time from opening the store to
+    /// the first answer.
+    #[arg(long)]
+    pub(super) restart: bool,
+
+    /// Leaves this many steps open afterwards, ten to an account, and measures how long a new process takes to recover
+    /// them.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=10_000_000))]
+    pub(super) open_steps: u64,
+
+    /// Events that follow the open steps on each of their accounts: what recovery has to look through.
+    #[arg(long, value_name = "EVENTS", default_value_t = 100, value_parser = clap::value_parser!(u64).range(0..=1_000))]
+    pub(super) tail: u64,
+
+    /// Writes until it is killed: the other process of --restart.
+    #[arg(long, hide = true)]
+    pub(super) until_killed: bool,
 
     /// Prints one line of JSON and nothing else.
     #[arg(long)]
-    pub(crate) json: bool,
+    pub(super) json: bool,
 }
 
 /// Where the run's records go.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum StoreChoice {
+pub(super) enum StoreChoice {
     /// SQLite, in a directory that is removed at the end.
     Temporary,
     /// SQLite at this path.
@@ -96,10 +115,18 @@ pub(crate) enum StoreChoice {
     Memory,
 }
 
+/// How the clients work.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Manner {
+    pub(super) clients: u32,
+    pub(super) in_flight: u32,
+    pub(super) duplicates: f64,
+}
+
 /// The kind of transaction ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Ids {
+pub(super) enum Ids {
     /// Ordered by time.
     V7,
     /// Random.
@@ -122,6 +149,11 @@ impl Options {
                 self.commands, self.rounds
             )));
         }
+        if self.restart && self.store == StoreChoice::Memory {
+            return Err(Failure::Call(
+                "--restart needs a store that outlives its process; leave out --store memory".to_owned(),
+            ));
+        }
         Ok(())
     }
 
@@ -131,8 +163,18 @@ impl Options {
     }
 
     /// Whether all commands go to the first account.
-    pub(super) fn one_account(&self) -> bool {
+    fn one_account(&self) -> bool {
         self.hot || self.age > 0
+    }
+
+    /// Accounts that commands go to.
+    pub(super) fn used_accounts(&self) -> u32 {
+        if self.one_account() { 1 } else { self.accounts }
+    }
+
+    /// How the clients work.
+    pub(super) fn manner(&self) -> Manner {
+        Manner { clients: self.clients, in_flight: self.in_flight, duplicates: self.duplicates }
     }
 }
 

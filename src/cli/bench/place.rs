@@ -64,8 +64,16 @@ impl Drop for Place {
 
 /// The size of a database with its write-ahead log, in bytes.
 pub(super) fn size(path: &Path) -> u64 {
-    let size = |suffix| fs::metadata(beside(path, suffix)).map_or(0, |about| about.len());
-    size("").saturating_add(size("-wal"))
+    size_of(path).saturating_add(wal_size(path))
+}
+
+/// The size of a database's write-ahead log, in bytes.
+pub(super) fn wal_size(path: &Path) -> u64 {
+    size_of(&beside(path, "-wal"))
+}
+
+fn size_of(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |about| about.len())
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {

@@ -45,7 +45,7 @@ impl Plan {
             run: SystemClock.new_id().as_u64_pair().1,
             began,
             ids: options.ids,
-            accounts: if options.one_account() { 1 } else { u64::from(options.accounts) },
+            accounts: u64::from(options.used_accounts()),
         }
     }
 

@@ -55,6 +55,10 @@ pub(super) struct Report {
     pub(super) cold_load_rows: Option<u64>,
     #[serde(flatten)]
     pub(super) floor: FloorReport,
+    #[serde(flatten)]
+    pub(super) recovery: RecoveryReport,
+    #[serde(flatten)]
+    pub(super) restart: RestartReport,
 }
 
 /// The bare loop's figures, and ours by them.
@@ -79,6 +83,31 @@ pub(super) struct FloorReport {
     pub(super) floor_parts: Option<Vec<f64>>,
 }
 
+/// What recovering open steps took.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(super) struct RecoveryReport {
+    /// Steps that were left open.
+    pub(super) open_steps: Option<u64>,
+    /// Events after them on each account.
+    pub(super) tail: Option<u64>,
+    /// From the call of `recover` on a store that was just opened to its end.
+    pub(super) recover_seconds: Option<f64>,
+    pub(super) recover_settled: Option<u64>,
+    /// Records after the requests' versions, summed over the steps; those of an account share a scan.
+    pub(super) recover_scanned: Option<u64>,
+}
+
+/// What a start after a kill took.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(super) struct RestartReport {
+    /// From opening the store to the first answer.
+    pub(super) restart_seconds: Option<f64>,
+    /// The part of it that opening took.
+    pub(super) restart_open_seconds: Option<f64>,
+    /// The write-ahead log that the killed process left.
+    pub(super) restart_wal_bytes: Option<u64>,
+}
+
 /// The first load of an aged account.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct ColdLoad {
@@ -93,11 +122,11 @@ impl Report {
             store: if options.store == StoreChoice::Memory { "memory" } else { "sqlite" },
             clients: options.clients,
             in_flight: options.in_flight,
-            accounts: options.accounts,
+            accounts: options.used_accounts(),
             commands: ours.commands,
             ids: options.ids,
             duplicates: options.duplicates,
-            hot: options.one_account(),
+            hot: options.hot,
             age: options.age,
             cold: options.cold,
             seed: options.seed,
@@ -121,6 +150,8 @@ impl Report {
             cold_load_ms: cold.map(|cold| cold.milliseconds),
             cold_load_rows: cold.map(|cold| cold.rows),
             floor: FloorReport::default(),
+            recovery: RecoveryReport::default(),
+            restart: RestartReport::default(),
         }
     }
 }

@@ -43,7 +43,7 @@ fn main_table(report: &Report) -> String {
 }
 
 fn rows(report: &Report) -> Vec<Row> {
-    let floor = &report.floor;
+    let (floor, recovery) = (&report.floor, &report.recovery);
     let mebibytes = |bytes: Option<u64>| bytes.map(|bytes| figure(bytes) / 1_048_576.0);
     vec![
         ("commands", Some(figure(report.commands)), None, 0),
@@ -62,6 +62,11 @@ fn rows(report: &Report) -> Vec<Row> {
         ("rows read a command", Some(report.rows_read_per_command), None, 2),
         ("first load, ms", report.cold_load_ms, None, 3),
         ("first load, rows", report.cold_load_rows.map(figure), None, 0),
+        ("open steps", recovery.open_steps.map(figure), None, 0),
+        ("recovery, s", recovery.recover_seconds, None, 3),
+        ("recovery, rows", recovery.recover_scanned.map(figure), None, 0),
+        ("restart, s", report.restart.restart_seconds, None, 3),
+        ("of it opening, s", report.restart.restart_open_seconds, None, 3),
     ]
 }
 
