@@ -23,11 +23,12 @@ const MOST_ROUNDS: u32 = 100;
     sidestream bench --clients 1 --in-flight 1 --commands 2000    what one command costs\n  \
     sidestream bench --floor --json                               beside a bare loop, for programs\n  \
     sidestream bench --hot --duplicates 0.3                       one account, a third of it sent again\n  \
-    sidestream bench --age 1000000 --cold                         an account with a long history\n  \
+    sidestream bench --age 1000000                                an account with a long history\n  \
     sidestream bench --restart --open-steps 10000                 what a crash costs")]
 pub(crate) struct Options {
     /// `sqlite:PATH`, or `memory`. PATH is made, or is the store of an earlier run, which goes on behind its
-    /// history; it stays. Without this, a store in a temporary directory, removed at the end.
+    /// history; any other file is refused. It stays. Without this, a store in a temporary directory (of TMPDIR),
+    /// removed at the end.
     #[arg(long, value_name = "STORE", default_value = "temporary", hide_default_value = true, value_parser = parse_store)]
     pub(super) store: StoreChoice,
 
@@ -59,12 +60,13 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(super) hot: bool,
 
-    /// Gives one account this many events first, and sends every command to it.
+    /// Gives one account this many events first, and sends every command to it. The first load of it, from a handler
+    /// that does not know it, is reported, too.
     #[arg(long, value_name = "EVENTS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=10_000_000_000))]
     pub(super) age: u64,
 
     /// Keeps one account of each partition in memory and no more, so that nearly every command loads its account
-    /// where there are many.
+    /// where there are many. Makes no difference with --hot or --age.
     #[arg(long)]
     pub(super) cold: bool,
 

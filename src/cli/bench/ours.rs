@@ -47,3 +47,35 @@ impl Target for Ours {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::TransactionId;
+    use crate::store::memory::MemoryStore;
+
+    /// What the whole run rests on: an answer that is not the expected one ends it.
+    #[tokio::test]
+    async fn a_wrong_answer_is_a_failure() {
+        let handler = CommandHandler::new(MemoryStore::new(), Account);
+        let ours = Ours::new(handler, accounts(1).expect("ids"));
+        let order = |name, cents, duplicate| Order {
+            account: 0,
+            transaction: TransactionId::derive("test", name),
+            cents,
+            duplicate,
+        };
+        ours.carry_out(order("1", 5, false)).await.expect("new");
+        ours.carry_out(order("1", 5, true)).await.expect("a replay");
+        for wrong in [
+            order("1", 5, false),
+            order("2", 5, true),
+            order("1", 6, true),
+            order("3", i64::MAX, false),
+            Order { account: 1, ..order("4", 5, false) },
+        ] {
+            let failure = ours.carry_out(wrong).await.expect_err("wrong");
+            assert!(matches!(failure, Failure::Run(_)), "{failure}");
+        }
+    }
+}
