@@ -24,3 +24,7 @@ fmt:
 # A payroll day, with a crash in the middle.
 payments *arguments:
     cargo run --release --example payments -- {{arguments}}
+
+# What this machine and its disk carry out: `just bench --floor`, `just bench --help`.
+bench *arguments:
+    cargo run --release --features cli --bin sidestream -- bench {{arguments}}

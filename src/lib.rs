@@ -81,6 +81,7 @@
 //! 7. [`side_stream`] and [`protocol`]: the state machine that everything above drives.
 //! 8. [`limits`], [`partition`], [`clock`]: bounds, partitions, time.
 //! 9. `testkit` (feature): given/when/then and crash-everywhere for deciders, the conformance suite for stores.
+//! 10. `cli` (feature): the program `sidestream`.
 //!
 //! # Feature flags
 //!
@@ -89,11 +90,14 @@
 //! | `sqlite` | yes | `store::sqlite`: the embedded store, with SQLite compiled in |
 //! | `bincode` | yes | the compact codec, as the one that writes; without it records are written as JSON, and records written by bincode cannot be read |
 //! | `testkit` | no | `testkit`, with proptest |
+//! | `cli` | no | `cli`, and the program `sidestream`, which measures stores (`sidestream bench`) |
 //! | `full` | no | all of these |
 //!
 //! What is promised, how, within which limits, and which test proves it stands in the repository's
 //! `docs/guarantees.md`.
 
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod clock;
 pub mod codec;
 pub mod command;

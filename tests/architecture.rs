@@ -13,8 +13,8 @@ const LAYERS: [(&str, &[&str]); 6] = [
     ("rules", &["decider", "side_stream", "protocol", "snapshot"]),
     ("store", &["store"]),
     ("command", &["command"]),
-    ("shells", &["testkit"]),
-    ("front page", &["lib"]),
+    ("shells", &["testkit", "cli"]),
+    ("front page", &["lib", "bin"]),
 ];
 
 /// Who may use whom inside a layer. It has no cycle: `no_cycles_within_a_layer` makes sure.

@@ -1,0 +1,106 @@
+//! Where a run's files lie, and which of them go away with it.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder};
+use std::path::{Path, PathBuf};
+
+use crate::cli::bench::options::{Options, StoreChoice};
+use crate::cli::failure::Failure;
+
+/// What SQLite keeps beside a database's file, and the store beside that.
+const BESIDE: [&str; 5] = ["", "-wal", "-shm", "-journal", ".lock"];
+
+/// Where a run's files lie.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// The store's file; `None` for the store in memory.
+    store: Option<PathBuf>,
+    floor: PathBuf,
+    /// Goes away with this.
+    _directory: Option<Directory>,
+}
+
+impl Place {
+    /// Chooses the place; `run` tells this run's files from those of others.
+    pub(super) fn choose(options: &Options, run: u64) -> Result<Self, Failure> {
+        let directory =
+            || Directory::make(&std::env::temp_dir().join(format!("sidestream-bench-{run:016x}")));
+        Ok(match &options.store {
+            StoreChoice::Sqlite(path) => {
+                let floor = beside(path, &format!("-floor-{run:016x}"));
+                Self { store: Some(path.clone()), floor, _directory: None }
+            }
+            StoreChoice::Temporary => {
+                let directory = directory()?;
+                let (store, floor) = (directory.0.join("bench.db"), directory.0.join("floor.db"));
+                Self { store: Some(store), floor, _directory: Some(directory) }
+            }
+            StoreChoice::Memory if options.floor => {
+                let directory = directory()?;
+                Self { store: None, floor: directory.0.join("floor.db"), _directory: Some(directory) }
+            }
+            StoreChoice::Memory => Self { store: None, floor: PathBuf::new(), _directory: None },
+        })
+    }
+
+    /// The store's file, where it has one.
+    pub(super) fn store(&self) -> Option<&Path> {
+        self.store.as_deref()
+    }
+
+    /// The bare loop's file, on the same disk.
+    pub(super) fn floor(&self) -> &Path {
+        &self.floor
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !self.floor.as_os_str().is_empty() {
+            BESIDE.iter().for_each(|suffix| drop(fs::remove_file(beside(&self.floor, suffix))));
+        }
+    }
+}
+
+/// The size of a database with its write-ahead log, in bytes.
+pub(super) fn size(path: &Path) -> u64 {
+    size_of(path).saturating_add(wal_size(path))
+}
+
+/// The size of a database's write-ahead log, in bytes.
+pub(super) fn wal_size(path: &Path) -> u64 {
+    size_of(&beside(path, "-wal"))
+}
+
+fn size_of(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |about| about.len())
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// A directory that is removed with all that is in it.
+#[derive(Debug)]
+struct Directory(PathBuf);
+
+impl Directory {
+    /// Makes it, for its owner only. One that exists is not ours.
+    fn make(path: &Path) -> Result<Self, Failure> {
+        let mut builder = DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(path).map_err(|error| {
+            Failure::Run(format!("cannot make the directory {}: {error}; set TMPDIR", path.display()))
+        })?;
+        Ok(Self(path.to_owned()))
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).ok();
+    }
+}

@@ -1,0 +1,1 @@
+INSERT INTO floor (body) VALUES (?1)

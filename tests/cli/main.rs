@@ -1,0 +1,14 @@
+//! The program `sidestream`, as a user runs it.
+#![allow(
+    missing_docs,
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "tests fail by panicking"
+)]
+
+mod bench;
+mod program;
