@@ -242,7 +242,7 @@ impl NewRecord {
     /// everything in it. What a store assigns (position, time) is not covered.
     #[must_use]
     pub fn checksum(&self, stream: &StreamName, version: Version) -> Checksum {
-        let mut crc = crc32fast::Hasher::new();
+        let mut crc = Crc::default();
         let mut part = |bytes: &[u8]| {
             crc.update(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
             crc.update(bytes);
@@ -299,6 +299,48 @@ pub(crate) fn check_requester(address: &str) -> Result<()> {
     }
     Err(Error::invalid("the requester's address is empty or too long")
         .expected(format!("1 to {} bytes", limits::REQUESTER_BYTES), address.len()))
+}
+
+/// A CRC-32 over many short parts, which are gathered first: it is fast on long ones only.
+struct Crc {
+    hasher: crc32fast::Hasher,
+    gathered: [u8; 256],
+    count: usize,
+}
+
+impl Default for Crc {
+    fn default() -> Self {
+        Self { hasher: crc32fast::Hasher::new(), gathered: [0; 256], count: 0 }
+    }
+}
+
+impl Crc {
+    fn update(&mut self, bytes: &[u8]) {
+        let end = self.count.saturating_add(bytes.len());
+        if let Some(room) = self.gathered.get_mut(self.count..end) {
+            room.copy_from_slice(bytes);
+            self.count = end;
+            return;
+        }
+        self.flush();
+        match self.gathered.get_mut(..bytes.len()) {
+            Some(room) => {
+                room.copy_from_slice(bytes);
+                self.count = bytes.len();
+            }
+            None => self.hasher.update(bytes),
+        }
+    }
+
+    fn flush(&mut self) {
+        self.hasher.update(self.gathered.get(..self.count).unwrap_or_default());
+        self.count = 0;
+    }
+
+    fn finalize(mut self) -> u32 {
+        self.flush();
+        self.hasher.finalize()
+    }
 }
 
 /// A record's checksum.

@@ -105,6 +105,7 @@ pub mod decider;
 pub mod error;
 pub mod event;
 pub mod fingerprint;
+mod hash;
 pub mod id;
 pub mod limits;
 pub mod partition;

@@ -3,7 +3,6 @@
 //!
 //! There is no timer: the next batch gathers while the last one commits.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use quick_cache::unsync::Cache;
@@ -19,6 +18,7 @@ use crate::command::stage::Stage;
 use crate::command::task::{Purpose, Task};
 use crate::decider::{Decider, guarded};
 use crate::error::{Error, ErrorKind, Result};
+use crate::hash::HashSet;
 use crate::id::{Fingerprint, StepName};
 use crate::partition::PartitionId;
 use crate::protocol::{Action, Answer, Atomicity, Observation, Plan, Written};
@@ -99,8 +99,8 @@ impl<D: Decider> Lane<D> {
     /// so does an aggregate's.
     fn turn(&self) -> Vec<usize> {
         let batch = self.shared.properties.atomicity == Atomicity::Batch;
-        let mut busy: HashSet<&StreamName> = HashSet::new();
-        let mut waiting: HashSet<&StreamName> = HashSet::new();
+        let mut busy: HashSet<&StreamName> = HashSet::default();
+        let mut waiting: HashSet<&StreamName> = HashSet::default();
         let mut turn = Vec::with_capacity(self.tasks.len());
         for (at, task) in self.tasks.iter().enumerate() {
             let key = if batch { &task.side_stream } else { &task.stream };
@@ -116,7 +116,7 @@ impl<D: Decider> Lane<D> {
     /// Moves the tasks on in turn. Behind one that needs another round, those of its aggregate wait: commands
     /// of one aggregate are decided in the order in which they came.
     fn drive_all(&mut self, turn: &[usize], round: &mut Round<D>) {
-        let mut waiting: HashSet<StreamName> = HashSet::new();
+        let mut waiting: HashSet<StreamName> = HashSet::default();
         for at in turn.iter().copied() {
             let Some(stream) = self.tasks.get(at).map(|task| task.stream.clone()) else { continue };
             if waiting.contains(&stream) {
@@ -290,7 +290,7 @@ async fn fresh<'r, D: Decider>(
         Some(aggregate) if aggregate.fresh => aggregate,
         Some(mut aggregate) => {
             let at = aggregate.version;
-            shared.scan(&stream, &mut aggregate, at, &HashSet::new()).await?;
+            shared.scan(&stream, &mut aggregate, at, &HashSet::default()).await?;
             aggregate
         }
         None => shared.load(&stream).await?,

@@ -1,13 +1,12 @@
 //! Bringing aggregates into memory: one snapshot and what follows it; and scanning their tails.
 
-use std::collections::HashSet;
-
 use crate::command::aggregate::Aggregate;
 use crate::command::settings::count;
 use crate::command::shared::Shared;
 use crate::decider::Decider;
 use crate::error::{Error, Result};
 use crate::event::{Record, RecordKind};
+use crate::hash::HashSet;
 use crate::id::{StepName, TransactionId};
 use crate::limits;
 use crate::side_stream::Verdict;

@@ -1,6 +1,5 @@
 //! The recovery sweep: open steps, by age, settled by reading only tails.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -9,6 +8,7 @@ use crate::command::CommandHandler;
 use crate::command::task::Purpose;
 use crate::decider::Decider;
 use crate::error::{Error, Result};
+use crate::hash::HashSet;
 use crate::store::{OpenStep, OpenStepsRead};
 use crate::stream::StreamName;
 
@@ -59,7 +59,7 @@ impl<D: Decider> CommandHandler<D> {
     /// When the open steps cannot be listed. What was settled until then stays settled.
     pub async fn recover(&self, older_than: Duration) -> Result<Recovery> {
         let mut recovery = Recovery::default();
-        let mut failed = HashSet::new();
+        let mut failed = HashSet::default();
         for partition in self.shared.properties.partitions.all() {
             let limit = self.shared.settings.limits.sweep_page.max(1);
             let category = D::CATEGORY.side().to_string();

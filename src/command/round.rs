@@ -1,7 +1,5 @@
 //! One round of a lane: read what its tasks need, let them decide in turn, append one list of units.
 
-use std::collections::{HashMap, HashSet};
-
 use crate::command::aggregate::Aggregate;
 use crate::command::load::{self, Tail};
 use crate::command::shared::Shared;
@@ -10,6 +8,7 @@ use crate::command::task::Task;
 use crate::decider::Decider;
 use crate::error::{Error, Result};
 use crate::event::Record;
+use crate::hash::{HashMap, HashSet};
 use crate::id::TransactionId;
 use crate::protocol::Action;
 use crate::store::{ReadFrom, StreamPage, Unit};
@@ -31,9 +30,9 @@ pub(super) struct Round<D: Decider> {
 impl<D: Decider> Round<D> {
     pub(super) fn new() -> Self {
         Self {
-            working: HashMap::new(),
-            tails: HashMap::new(),
-            failed: HashMap::new(),
+            working: HashMap::default(),
+            tails: HashMap::default(),
+            failed: HashMap::default(),
             units: Vec::new(),
             staged: Vec::new(),
         }
@@ -72,7 +71,7 @@ impl<D: Decider> Round<D> {
 
     /// Loads the aggregates that tasks want and that are not in hand, in one call; then scans tails.
     async fn read_aggregates(&mut self, shared: &Shared<D>, tasks: &mut [Task<D>], turn: &[usize]) -> bool {
-        let mut needs: HashMap<AggregateId, Need> = HashMap::new();
+        let mut needs: HashMap<AggregateId, Need> = HashMap::default();
         for task in turn.iter().filter_map(|at| tasks.get(*at)).filter(|task| !task.is_finished()) {
             self.note_need(task, &mut needs);
         }
@@ -142,7 +141,7 @@ struct Need {
 
 impl Need {
     fn of(stream: &StreamName) -> Self {
-        Self { stream: stream.clone(), scan_after: None, transactions: HashSet::new() }
+        Self { stream: stream.clone(), scan_after: None, transactions: HashSet::default() }
     }
 }
 

@@ -1,8 +1,7 @@
 //! Which units of a list may be committed: the rules that every store shares, pure.
 
-use std::collections::HashSet;
-
 use crate::error::{Error, Result};
+use crate::hash::HashSet;
 use crate::limits;
 use crate::partition::PartitionId;
 use crate::store::{AppendFailure, Atomicity, StoreProperties, Unit};

@@ -1,11 +1,10 @@
 //! The content of one write transaction.
 
-use std::collections::HashMap;
-
 use rusqlite::{Connection, params};
 
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
+use crate::hash::HashMap;
 use crate::partition::PartitionId;
 use crate::store::admission::{Admission, too_long};
 use crate::store::sqlite::halt::Halt;
@@ -55,7 +54,7 @@ impl<'a> Batch<'a> {
         clock: &'a dyn Clock,
         poisoned: &'a HashMap<(usize, usize), Error>,
     ) -> Self {
-        let (streams, partitions, written) = (HashMap::new(), HashMap::new(), Vec::new());
+        let (streams, partitions, written) = (HashMap::default(), HashMap::default(), Vec::new());
         let row = live.last_row();
         Self { connection, live, known, properties, clock, poisoned, streams, partitions, row, written }
     }

@@ -1,7 +1,6 @@
 //! The heads of streams that were written lately, so that the writer need not look them up.
 
-use std::collections::HashMap;
-
+use crate::hash::HashMap;
 use crate::store::sqlite::key::StreamKey;
 use crate::stream::Version;
 

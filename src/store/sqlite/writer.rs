@@ -3,13 +3,13 @@
 //! A thread drives it in a service; a simulation drives it inline. All that waits is committed by one
 //! transaction, and each unit hears its own result.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use rusqlite::Connection;
 
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
+use crate::hash::HashMap;
 use crate::partition::PartitionId;
 use crate::store::sqlite::batch::{Batch, WrittenUnit};
 use crate::store::sqlite::failure;
@@ -80,7 +80,7 @@ impl Writer {
     /// Commits lists of units in one transaction, and answers each unit of each list in order. What was committed
     /// is in the indexes, and so visible, before this returns.
     pub(super) fn commit(&mut self, lists: &mut [PreparedList]) -> Vec<Vec<UnitResult>> {
-        let mut poisoned = HashMap::new();
+        let mut poisoned = HashMap::default();
         loop {
             match self.attempt(lists, &poisoned) {
                 Ok((results, written)) => {

@@ -94,7 +94,8 @@ impl Live {
             return false;
         }
         let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let table = Arc::new(std::mem::take(&mut state.active));
+        let next = state.active.next();
+        let table = Arc::new(std::mem::replace(&mut state.active, next));
         let Sealed { runs, tables, flushed } = &*state.sealed;
         let tables = tables.iter().cloned().chain([table]).collect();
         state.sealed = Arc::new(Sealed { runs: runs.clone(), tables, flushed: *flushed });

@@ -39,6 +39,7 @@ impl RunWriter {
             directory_blocks: 0,
             filter_blocks: 0,
             keys,
+            newest: 0,
         };
         let filter = Filter::for_keys(usize::try_from(keys).unwrap_or(usize::MAX));
         Self {
@@ -54,6 +55,9 @@ impl RunWriter {
     pub(in crate::store::sqlite) fn push(&mut self, entry: Entry) {
         if self.before != Some(entry.key) {
             self.filter.add(&entry.key);
+            if entry.key.is_side() {
+                self.row.newest = self.row.newest.max(entry.key.id);
+            }
             self.before = Some(entry.key);
         }
         if self.block.is_empty() {

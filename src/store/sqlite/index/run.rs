@@ -42,6 +42,8 @@ pub(in crate::store::sqlite) struct RunRow {
     pub(in crate::store::sqlite) filter_blocks: u64,
     /// Most keys it can hold.
     pub(in crate::store::sqlite) keys: u64,
+    /// The highest transaction id of its side streams.
+    pub(in crate::store::sqlite) newest: u128,
 }
 
 impl RunRow {
@@ -56,6 +58,7 @@ impl RunRow {
             directory_blocks: number(5)?,
             filter_blocks: number(6)?,
             keys: number(7)?,
+            newest: u128::from_be_bytes(row.get(8)?),
         })
     }
 
@@ -114,7 +117,7 @@ impl Run {
 
     /// Whether the run can hold entries of this key.
     pub(in crate::store::sqlite) fn may_hold(&self, key: &StreamKey) -> bool {
-        self.filter.may_hold(key)
+        !(key.is_side() && key.id > self.row.newest) && self.filter.may_hold(key)
     }
 
     /// The entries of a key behind a version.

@@ -1,8 +1,7 @@
 //! What one stretch of the log adds to the indexes, in memory.
 
-use std::collections::HashMap;
-
 use crate::event::EventType;
+use crate::hash::HashMap;
 use crate::partition::PartitionId;
 use crate::store::sqlite::index::entry::{Append, Entry};
 use crate::store::sqlite::index::outline::{Head, OutlineAppend, Place, Written};
@@ -59,12 +58,21 @@ pub(in crate::store::sqlite) struct Table {
     pub(in crate::store::sqlite) last_row: u64,
     pub(in crate::store::sqlite) units: usize,
     streams: HashMap<StreamKey, Appends>,
+    /// The highest transaction id of its side streams: a later version 7 id is not here.
+    newest: u128,
     logs: HashMap<PartitionId, Vec<Place>>,
     types: HashMap<EventType, HashMap<PartitionId, Vec<Place>>>,
     heads: HashMap<PartitionId, Head>,
 }
 
 impl Table {
+    /// An empty table with room for as much as there is in this one.
+    pub(in crate::store::sqlite) fn next(&self) -> Self {
+        let mut next = Self::default();
+        next.streams.reserve(self.streams.len());
+        next
+    }
+
     /// Adds a unit behind those that are there.
     pub(in crate::store::sqlite) fn add(&mut self, unit: &Written) {
         let Written { partition, place, outline, .. } = unit;
@@ -81,7 +89,8 @@ impl Table {
             if let Some(places) = self.types.get_mut(event_type) {
                 places.entry(*partition).or_default().push(*place);
             } else {
-                self.types.insert(event_type.clone(), HashMap::from([(*partition, vec![*place])]));
+                let places = HashMap::from_iter([(*partition, vec![*place])]);
+                self.types.insert(event_type.clone(), places);
             }
         }
         self.heads.insert(*partition, unit.head());
@@ -98,11 +107,17 @@ impl Table {
     }
 
     fn push(&mut self, key: StreamKey, append: Append) {
+        if key.is_side() {
+            self.newest = self.newest.max(key.id);
+        }
         self.streams.entry(key).and_modify(|appends| appends.push(append)).or_insert(Appends::One(append));
     }
 
     /// The appends to a stream, or the snapshots of one.
     pub(in crate::store::sqlite) fn appends(&self, key: &StreamKey) -> &[Append] {
+        if key.is_side() && key.id > self.newest {
+            return &[];
+        }
         self.streams.get(key).map_or(&[], Appends::as_slice)
     }
 

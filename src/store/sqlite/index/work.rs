@@ -101,6 +101,10 @@ fn add_run(connection: &Connection, run: &RunRow) -> rusqlite::Result<()> {
         run.filter_blocks,
         run.keys,
     ];
-    let numbers = numbers.map(u64::cast_signed);
-    connection.prepare_cached(ADD_RUN)?.execute(numbers).map(drop)
+    let mut statement = connection.prepare_cached(ADD_RUN)?;
+    for (at, number) in (1..).zip(numbers) {
+        statement.raw_bind_parameter(at, number.cast_signed())?;
+    }
+    statement.raw_bind_parameter(9, run.newest.to_be_bytes())?;
+    statement.raw_execute().map(drop)
 }

@@ -43,7 +43,9 @@ CREATE TABLE runs (
     entry_blocks INTEGER NOT NULL,
     directory_blocks INTEGER NOT NULL,
     filter_blocks INTEGER NOT NULL,
-    keys INTEGER NOT NULL
+    keys INTEGER NOT NULL,
+    -- The highest transaction id of its side streams, 16 bytes: a later version 7 id is not in it.
+    newest BLOB NOT NULL
 ) STRICT;
 
 CREATE TABLE blocks (
