@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::task::JoinSet;
 
 use crate::cli::bench::latency::Latency;
@@ -10,7 +12,6 @@ use crate::cli::bench::machine;
 use crate::cli::bench::options::Manner;
 use crate::cli::bench::plan::{Draws, Order, Plan};
 use crate::cli::bench::shift::{Course, Shift};
-use crate::cli::bench::together::Together;
 use crate::cli::failure::Failure;
 use crate::clock::Stopwatch;
 
@@ -91,7 +92,6 @@ impl Client {
         shift: Arc<Shift>,
     ) -> Result<Self, Failure> {
         let in_flight = usize::try_from(manner.in_flight)?;
-        let mut together = Together::new(in_flight);
         let mut orders = Vec::with_capacity(in_flight);
         let mut times = Vec::with_capacity(in_flight);
         loop {
@@ -101,10 +101,9 @@ impl Client {
             }
             let answered = self.made;
             orders.extend((0..count).map(|_| self.next(&plan, manner, answered)));
-            let sent = orders.drain(..).map(|order| timed(&target, order));
-            if let Err(failure) = together.run(sent, |time| times.push(time)).await {
-                shift.stop();
-                return Err(failure);
+            let mut sent: FuturesUnordered<_> = orders.drain(..).map(|order| timed(&target, order)).collect();
+            while let Some(answered) = sent.next().await {
+                times.push(answered.inspect_err(|_| shift.stop())?);
             }
             shift.note(&times);
             times.clear();

@@ -64,7 +64,7 @@ impl Floor {
         let thread = std::thread::Builder::new()
             .name("bare-loop".to_owned())
             .spawn(move || serve(&connection, jobs, &counted))?;
-        let bodies = Arc::new(Bodies::record().await?);
+        let bodies = Arc::new(Bodies::record(path).await?);
         Ok((Self { thread, commits }, Door { sender, bodies }))
     }
 

@@ -22,7 +22,6 @@ mod shift;
 mod side;
 mod stores;
 mod table;
-mod together;
 mod victim;
 
 pub(super) use options::Options;

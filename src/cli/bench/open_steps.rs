@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
 use crate::cli::bench::account::{Account, Command};
 use crate::cli::bench::age;
 use crate::cli::bench::options::Options;
@@ -10,7 +12,6 @@ use crate::cli::bench::place::Place;
 use crate::cli::bench::plan::{Order, Plan};
 use crate::cli::bench::report::RecoveryReport;
 use crate::cli::bench::stores::Store;
-use crate::cli::bench::together::Together;
 use crate::cli::failure::Failure;
 use crate::clock::Stopwatch;
 use crate::command::{CommandHandler, Recovery, Settings};
@@ -62,15 +63,9 @@ async fn leave_open(
     accounts: &[AggregateId],
     steps: u64,
 ) -> Result<(), Failure> {
-    let mut together = Together::new(AT_ONCE);
     let orders = (0..steps).map(|number| plan.order(number, false));
-    let mut sends =
-        accounts.iter().cycle().zip(orders).map(|(account, order)| submit(handler, account, order));
-    let mut sent = 0_u64;
-    while sent < steps {
-        together.run(sends.by_ref().take(AT_ONCE), |()| sent = sent.saturating_add(1)).await?;
-    }
-    Ok(())
+    let sends = accounts.iter().cycle().zip(orders).map(|(account, order)| submit(handler, account, order));
+    stream::iter(sends).buffer_unordered(AT_ONCE).try_collect().await
 }
 
 async fn submit(
@@ -82,11 +77,8 @@ async fn submit(
 }
 
 async fn grow(handler: &CommandHandler<Account>, accounts: &[AggregateId], tail: u64) -> Result<(), Failure> {
-    let mut together = Together::new(AT_ONCE);
-    for some in accounts.chunks(AT_ONCE) {
-        together.run(some.iter().map(|account| age::grow(handler, account, tail)), |()| ()).await?;
-    }
-    Ok(())
+    let grown = accounts.iter().map(|account| age::grow(handler, account, tail));
+    stream::iter(grown).buffer_unordered(AT_ONCE).try_collect().await
 }
 
 fn check(recovery: &Recovery, steps: u64) -> Result<(), Failure> {

@@ -1,0 +1,1 @@
+SELECT body FROM units ORDER BY row DESC LIMIT 1
