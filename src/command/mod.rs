@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod compact;
+mod drive;
 mod lane;
 mod load;
 mod outcome;
@@ -34,6 +35,7 @@ use crate::side_stream::SideStream;
 use crate::store::{EventStore, ReadFrom};
 use crate::stream::{AggregateId, Version};
 use lane::{Job, Lane};
+use round::Query;
 use settings::Counters;
 use shared::Shared;
 use task::{Ask, Ending, Finished, Purpose, Task};
@@ -210,7 +212,8 @@ impl<D: Decider> CommandHandler<D> {
             let answer = seen.and_then(|(state, version)| guarded("query", || look(state, version)));
             drop(reply.send(answer));
         };
-        self.enqueue(aggregate, Job::Query(aggregate.clone(), Box::new(look))).await?;
+        self.enqueue(aggregate, Job::Query(Query { aggregate: aggregate.clone(), look: Box::new(look) }))
+            .await?;
         answer.await.map_err(|_| not_taken())?
     }
 

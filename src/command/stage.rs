@@ -15,14 +15,14 @@ use crate::protocol::{AggregateWrite, Plan, SideWrite};
 use crate::side_stream::Verdict;
 use crate::snapshot;
 use crate::store::{Committed, StreamAppend, Unit};
-use crate::stream::{AggregateId, Version};
+use crate::stream::Version;
 
 /// A unit that waits for its commit.
 pub(super) struct Staged {
     /// Whose it is.
     pub(super) task: usize,
-    /// The aggregate whose state ran ahead with it.
-    pub(super) advanced: Option<AggregateId>,
+    /// Whether the aggregate's state ran ahead with it.
+    pub(super) advanced: bool,
     /// Its last event or marker: the version, and the record's place in the unit.
     effect: Option<(Version, u64)>,
     /// The step that it settles, and with what.
@@ -69,13 +69,11 @@ impl<D: Decider> Stage<'_, D> {
 
     fn build(mut self, at: usize, plan: Plan) -> Result<(Unit, Staged)> {
         let cause = self.task.cause(&plan.step, plan.fingerprint);
-        let mut staged = Staged { task: at, advanced: None, effect: None, settles: None };
+        let mut staged = Staged { task: at, advanced: false, effect: None, settles: None };
         let mut unit = Unit::default();
         if let Some((expected, write)) = plan.aggregate {
             let records = self.aggregate_records(&cause, expected, write, &mut staged)?;
-            if !records.is_empty() {
-                staged.advanced = Some(self.task.aggregate.clone());
-            }
+            staged.advanced = !records.is_empty();
             let stream = self.task.stream.clone();
             unit.appends.push(StreamAppend { stream, expected: expected.into(), records });
         }

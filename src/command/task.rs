@@ -49,6 +49,8 @@ pub(super) enum Decided<E> {
 }
 
 pub(super) struct Task<D: Decider> {
+    /// The place of its aggregate in the round that it is in.
+    pub(super) place: usize,
     pub(super) aggregate: AggregateId,
     pub(super) transaction: TransactionId,
     pub(super) stream: StreamName,
@@ -82,6 +84,7 @@ impl<D: Decider> Task<D> {
         reply: oneshot::Sender<Ending<D>>,
     ) -> Self {
         Self {
+            place: 0,
             stream: D::CATEGORY.stream(&aggregate),
             side_stream: D::CATEGORY.side_stream(&aggregate, transaction),
             attempt: Attempt::new(purpose.goal(), shared.properties.atomicity),
