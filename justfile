@@ -24,3 +24,7 @@ fmt:
 # A payroll day, with a crash in the middle.
 payments *arguments:
     cargo run --release --example payments -- {{arguments}}
+
+# The same holds through sidestream, cqrs-es and UmaDB; needs protoc. What it says: benches/peers/README.md.
+peers *arguments:
+    cargo run --release --manifest-path benches/peers/Cargo.toml -- {{arguments}}

@@ -1,0 +1,154 @@
+//! The peers' processes, and the rounds they run in turn.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::time::Duration;
+
+use sidestream_peers_load::Failure;
+use sidestream_peers_load::words::{Answer, Ask, Check, Opened, Round};
+
+use crate::Arguments;
+use crate::peers::Kind;
+
+/// How long the disk is left alone between two rounds, for what the last peer writes behind its answers.
+const REST: Duration = Duration::from_secs(1);
+
+/// All that one peer did.
+pub struct Run {
+    pub kind: Kind,
+    pub opened: Opened,
+    pub rounds: Vec<Round>,
+    pub check: Check,
+}
+
+/// Runs all rounds of all peers.
+///
+/// # Errors
+/// The first failure of any peer, and a check that finds other holds than were answered.
+pub fn run_all(arguments: &Arguments, directory: &Path) -> Result<Vec<Run>, Failure> {
+    let mut processes = Vec::new();
+    for kind in &arguments.peers {
+        eprintln!("{}: starting, {} accounts", kind.name(), arguments.accounts);
+        kind.build()?;
+        processes.push(Process::start(*kind, arguments, directory)?);
+    }
+    for round in 0..usize::from(arguments.rounds) {
+        // Another one begins each round, so that nobody always follows the same neighbour.
+        for turn in 0..processes.len() {
+            let at = (turn + round) % processes.len();
+            std::thread::sleep(REST);
+            processes[at].round(round, arguments)?;
+        }
+    }
+    processes.into_iter().map(Process::end).collect()
+}
+
+/// A peer's process. It is stopped when this is dropped.
+struct Process {
+    kind: Kind,
+    opened: Opened,
+    rounds: Vec<Round>,
+    pipes: Option<(ChildStdin, BufReader<ChildStdout>)>,
+    child: Child,
+}
+
+impl Process {
+    fn start(kind: Kind, arguments: &Arguments, directory: &Path) -> Result<Self, Failure> {
+        let directory = directory.join(kind.name());
+        std::fs::create_dir(&directory)?;
+        let mut command = kind.command()?;
+        command.arg("--directory").arg(directory);
+        for (name, value) in [
+            ("--accounts", arguments.accounts),
+            ("--clients", arguments.clients),
+            ("--in-flight", arguments.in_flight),
+        ] {
+            command.args([name, &value.to_string()]);
+        }
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let pipes = child.stdin.take().zip(child.stdout.take().map(BufReader::new));
+        let mut process = Self { kind, opened: Opened::default(), rounds: Vec::new(), pipes, child };
+        match process.hear()? {
+            Answer::Ready(opened) => process.opened = opened,
+            other => return Err(process.unexpected(&other)),
+        }
+        Ok(process)
+    }
+
+    fn round(&mut self, number: usize, arguments: &Arguments) -> Result<(), Failure> {
+        let warm_up = Duration::from_secs_f64(arguments.warm_up);
+        let measured = Duration::from_secs_f64(arguments.seconds);
+        match self.ask(&Ask::Round { warm_up, measured })? {
+            Answer::Round(round) => {
+                eprintln!("round {}, {}: {:.0} commands/s", number + 1, self.kind.name(), round.rate());
+                self.rounds.push(round);
+                Ok(())
+            }
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// Checks what is stored, and waits for the process to close its store.
+    fn end(mut self) -> Result<Run, Failure> {
+        let check = match self.ask(&Ask::Check)? {
+            Answer::Check(check) => check,
+            other => return Err(self.unexpected(&other)),
+        };
+        eprintln!(
+            "{}: {} holds answered, {} resent, {} held",
+            self.kind.name(),
+            check.answered,
+            check.resent,
+            check.held
+        );
+        if check.answered != check.held {
+            let name = self.kind.name();
+            return Err(
+                format!("{name}: {} holds were answered, {} are stored", check.answered, check.held).into()
+            );
+        }
+        self.pipes = None;
+        let status = self.child.wait()?;
+        if !status.success() {
+            return Err(format!("{}: ended with {status}", self.kind.name()).into());
+        }
+        let rounds = std::mem::take(&mut self.rounds);
+        Ok(Run { kind: self.kind, opened: std::mem::take(&mut self.opened), rounds, check })
+    }
+
+    fn ask(&mut self, ask: &Ask) -> Result<Answer, Failure> {
+        let (asked, _) = self.pipes.as_mut().ok_or("no pipe")?;
+        writeln!(asked, "{}", serde_json::to_string(ask)?)?;
+        self.hear()
+    }
+
+    /// The next answer. What is no JSON is a server's own talk.
+    fn hear(&mut self) -> Result<Answer, Failure> {
+        let (_, said) = self.pipes.as_mut().ok_or("no pipe")?;
+        let mut line = String::new();
+        loop {
+            line.clear();
+            if said.read_line(&mut line)? == 0 {
+                return Err(format!("{}: its process ended; what it said is above", self.kind.name()).into());
+            }
+            match serde_json::from_str(&line) {
+                Ok(Answer::Failed(why)) => return Err(format!("{}: {why}", self.kind.name()).into()),
+                Ok(answer) => return Ok(answer),
+                Err(_) => eprint!("{}: {line}", self.kind.name()),
+            }
+        }
+    }
+
+    fn unexpected(&self, answer: &Answer) -> Failure {
+        format!("{}: answered {answer:?} to something else", self.kind.name()).into()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // After a failure it may hang; after an orderly end this finds it gone.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
