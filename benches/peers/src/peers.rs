@@ -1,10 +1,12 @@
 //! What is compared, and the process that each of them runs in.
 //!
-//! | | what a retry hears | how long that holds | another content under a known id | refusals |
+//! | | sent twice | for how long | another content under a known id | refusals |
 //! |---|---|---|---|---|
-//! | sidestream | the same answer | for ever, at a constant cost | is told as a conflict | are recorded, and repeated |
-//! | cqrs-es | what the aggregate's author wrote; here: nothing happens again | as long as the id is kept in the state, which grows | is taken for a retry | nothing is recorded |
-//! | UmaDB | the append condition fails, or the program finds the event first; here: nothing happens again | for ever, at the cost of reading the account's events | is taken for a retry | nothing is recorded |
+//! | sidestream | the same answer, from a record | for ever, whatever the account's age | is told as a conflict | are recorded and repeated |
+//! | cqrs-es | no effect: the program keeps ids in the aggregate | while the ids are kept; the load grows with them | is taken for a retry | are not recorded |
+//! | UmaDB | no effect: the program finds the event by its tag | for ever; the load grows with the account | is taken for a retry | are not recorded |
+//!
+//! A program on either peer could do more, by writing more. The files below say what theirs does.
 
 pub mod sidestream;
 pub mod umadb;

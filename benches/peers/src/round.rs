@@ -108,7 +108,11 @@ impl Process {
                 format!("{name}: {} holds were answered, {} are stored", check.answered, check.held).into()
             );
         }
-        self.pipes = None;
+        // No more is asked. It may have something to say while it closes, and must find somebody who listens.
+        if let Some((asked, mut said)) = self.pipes.take() {
+            drop(asked);
+            std::io::copy(&mut said, &mut std::io::stderr())?;
+        }
         let status = self.child.wait()?;
         if !status.success() {
             return Err(format!("{}: ended with {status}", self.kind.name()).into());

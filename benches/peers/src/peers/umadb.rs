@@ -4,15 +4,17 @@
 //! such event came after the last position that the read saw. When one did, the hold begins again.
 //!
 //! What it guarantees: the condition makes both the balance and the id safe against everybody, in any process.
-//! A transaction's events stay found by their tag, so a hold takes effect once for as long as the store lives.
-//! The server syncs twice for each batch of appends (pages, then header) before it answers any of them; there
-//! is no option against it.
+//! Each `Held` is tagged with its transaction, so a hold takes effect once for as long as the store lives. With one
+//! record a hold the id belongs to one account, as ours does; with three it is one of the whole store. The server
+//! syncs twice for each batch of appends (pages, then header) before it answers any of them; there is no option
+//! against it.
 //!
-//! What it does not, compared to ours: a store of events has no word for commands, so that a retry hears the
-//! same answer, that another content under a known id is told, and that refusals are recorded is left to the
-//! program, and this one does none of the three. There are no snapshots: a load reads all events of the account.
-//! A cached state would not do: the condition has one position for all it asks, and the id has to be looked for
-//! from the start.
+//! What it does not, compared to ours: it stores events and has no word for commands. That a retry hears the same
+//! answer, that another content under a known id is told, and that refusals are recorded is left to the program,
+//! and this one does none of the three. (An append that is repeated with the ids of its events and its condition
+//! is answered with its first position. That helps a client that kept both; one that was restarted reads again,
+//! as here.) There are no snapshots: a load reads all events of the account. A state kept in memory would not do
+//! instead: a condition has one position for all that it asks, and the id has to be looked for from the start.
 
 use std::net::TcpListener;
 use std::thread::JoinHandle;
@@ -29,11 +31,12 @@ use umadb_server::{ServerOptions, StorageOptions, start_server_with_options};
 use crate::LOCK;
 use crate::peers::sidestream;
 
-/// Connections that the clients share. More were not faster, one was slower.
-const CONNECTIONS: usize = 4;
+/// Connections that the clients share. Fewer and more were not faster.
+const CONNECTIONS: usize = 2;
 /// Accounts opened in one append.
 const CHUNK: usize = 500;
-/// The server's cache of pages. Its default is none, which is slower.
+/// The server's cache of pages; its default is none, which was slower. Its other options, the pipelined writer
+/// and reading through a memory map, were not faster and are left as they are by default.
 const CACHE_MB: usize = 256;
 
 pub struct UmaDb {
@@ -80,7 +83,7 @@ pub async fn open(load: Load, three: bool) -> Result<(UmaDb, Opened), Failure> {
             .into(),
         notes: vec![
             "every batch of appends is synced twice; there is no option".to_owned(),
-            format!("page cache {CACHE_MB} MB, {CONNECTIONS} connections, payloads {records:?}"),
+            format!("page cache {CACHE_MB} MB, {CONNECTIONS} connections, records {records:?}"),
         ],
     };
     Ok((uma, opened))
@@ -95,7 +98,7 @@ fn serve(options: ServerOptions, stopped: oneshot::Receiver<()>) -> Result<(), S
 
 impl UmaDb {
     fn connection(&self, client: usize) -> &AsyncUmaDbClient {
-        &self.connections[client % CONNECTIONS]
+        &self.connections[client % self.connections.len()]
     }
 
     /// What decides about a hold: the account's events and, where they are not among them, the transaction's.
