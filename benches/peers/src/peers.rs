@@ -28,7 +28,7 @@ pub enum Kind {
     CqrsEs,
     /// UmaDB with its server and client: one event a hold.
     Umadb,
-    /// UmaDB with three events a hold, of the sizes that sidestream writes.
+    /// UmaDB with three events a hold, with payloads of the sizes that sidestream writes.
     UmadbThree,
 }
 

@@ -34,7 +34,7 @@ struct Row<'a> {
     p50_ms: f64,
     p99_ms: f64,
     retries: u64,
-    check: Check,
+    checks: &'a [Check],
     /// Sidestream's rate through this one's, the median of each round's; none without sidestream.
     sidestream_is_times_faster: Option<f64>,
 }
@@ -106,7 +106,7 @@ impl<'a> Row<'a> {
             p50_ms: of(|round| round.p50_ms),
             p99_ms: of(|round| round.p99_ms),
             retries: run.rounds.iter().map(|round| round.retries).sum(),
-            check: run.check,
+            checks: &run.checks,
             sidestream_is_times_faster: ours.map(|ours| median(ratios(ours))),
         }
     }

@@ -1,4 +1,7 @@
 //! The peers' processes, and the rounds they run in turn.
+//!
+//! Each turn has a new process and a new store: accounts get older by their holds, and a peer that was fast in
+//! the first round would have the more to load in the next.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -11,7 +14,7 @@ use sidestream_peers_load::words::{Answer, Ask, Check, Opened, Round};
 use crate::Arguments;
 use crate::peers::Kind;
 
-/// How long the disk is left alone between two rounds, for what the last peer writes behind its answers.
+/// How long the disk is left alone before a round, for what the last peer and the opening of accounts left behind.
 const REST: Duration = Duration::from_secs(1);
 
 /// All that one peer did.
@@ -19,7 +22,7 @@ pub struct Run {
     pub kind: Kind,
     pub opened: Opened,
     pub rounds: Vec<Round>,
-    pub check: Check,
+    pub checks: Vec<Check>,
 }
 
 /// Runs all rounds of all peers.
@@ -27,36 +30,54 @@ pub struct Run {
 /// # Errors
 /// The first failure of any peer, and a check that finds other holds than were answered.
 pub fn run_all(arguments: &Arguments, directory: &Path) -> Result<Vec<Run>, Failure> {
-    let mut processes = Vec::new();
+    let mut runs = Vec::new();
     for kind in &arguments.peers {
-        eprintln!("{}: starting, {} accounts", kind.name(), arguments.accounts);
         kind.build()?;
-        processes.push(Process::start(*kind, arguments, directory)?);
+        runs.push(Run { kind: *kind, opened: Opened::default(), rounds: Vec::new(), checks: Vec::new() });
     }
     for round in 0..usize::from(arguments.rounds) {
         // Another one begins each round, so that nobody always follows the same neighbour.
-        for turn in 0..processes.len() {
-            let at = (turn + round) % processes.len();
-            std::thread::sleep(REST);
-            processes[at].round(round, arguments)?;
+        for turn in 0..runs.len() {
+            let at = (turn + round) % runs.len();
+            eprintln!("round {}, {}", round + 1, runs[at].kind.name());
+            runs[at].turn(arguments, directory)?;
         }
     }
-    processes.into_iter().map(Process::end).collect()
+    Ok(runs)
+}
+
+impl Run {
+    fn turn(&mut self, arguments: &Arguments, directory: &Path) -> Result<(), Failure> {
+        let name = self.kind.name();
+        let directory = directory.join(name);
+        std::fs::create_dir(&directory)?;
+        let (mut process, opened) = Process::start(self.kind, arguments, &directory)?;
+        std::thread::sleep(REST);
+        let round = process.round(arguments)?;
+        let check = process.end()?;
+        std::fs::remove_dir_all(directory)?;
+        eprintln!("  {:.0} commands/s; {} holds answered, {} held", round.rate(), check.answered, check.held);
+        if check.answered != check.held {
+            return Err(
+                format!("{name}: {} holds were answered, {} are stored", check.answered, check.held).into()
+            );
+        }
+        self.opened = opened;
+        self.rounds.push(round);
+        self.checks.push(check);
+        Ok(())
+    }
 }
 
 /// A peer's process. It is stopped when this is dropped.
 struct Process {
     kind: Kind,
-    opened: Opened,
-    rounds: Vec<Round>,
     pipes: Option<(ChildStdin, BufReader<ChildStdout>)>,
     child: Child,
 }
 
 impl Process {
-    fn start(kind: Kind, arguments: &Arguments, directory: &Path) -> Result<Self, Failure> {
-        let directory = directory.join(kind.name());
-        std::fs::create_dir(&directory)?;
+    fn start(kind: Kind, arguments: &Arguments, directory: &Path) -> Result<(Self, Opened), Failure> {
         let mut command = kind.command()?;
         command.arg("--directory").arg(directory);
         for (name, value) in [
@@ -68,46 +89,28 @@ impl Process {
         }
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let pipes = child.stdin.take().zip(child.stdout.take().map(BufReader::new));
-        let mut process = Self { kind, opened: Opened::default(), rounds: Vec::new(), pipes, child };
+        let mut process = Self { kind, pipes, child };
         match process.hear()? {
-            Answer::Ready(opened) => process.opened = opened,
-            other => return Err(process.unexpected(&other)),
+            Answer::Ready(opened) => Ok((process, opened)),
+            other => Err(process.unexpected(&other)),
         }
-        Ok(process)
     }
 
-    fn round(&mut self, number: usize, arguments: &Arguments) -> Result<(), Failure> {
+    fn round(&mut self, arguments: &Arguments) -> Result<Round, Failure> {
         let warm_up = Duration::from_secs_f64(arguments.warm_up);
         let measured = Duration::from_secs_f64(arguments.seconds);
         match self.ask(&Ask::Round { warm_up, measured })? {
-            Answer::Round(round) => {
-                eprintln!("round {}, {}: {:.0} commands/s", number + 1, self.kind.name(), round.rate());
-                self.rounds.push(round);
-                Ok(())
-            }
+            Answer::Round(round) => Ok(round),
             other => Err(self.unexpected(&other)),
         }
     }
 
-    /// Checks what is stored, and waits for the process to close its store.
-    fn end(mut self) -> Result<Run, Failure> {
+    /// Has it check what is stored, and waits until it has closed its store.
+    fn end(mut self) -> Result<Check, Failure> {
         let check = match self.ask(&Ask::Check)? {
             Answer::Check(check) => check,
             other => return Err(self.unexpected(&other)),
         };
-        eprintln!(
-            "{}: {} holds answered, {} resent, {} held",
-            self.kind.name(),
-            check.answered,
-            check.resent,
-            check.held
-        );
-        if check.answered != check.held {
-            let name = self.kind.name();
-            return Err(
-                format!("{name}: {} holds were answered, {} are stored", check.answered, check.held).into()
-            );
-        }
         // No more is asked. It may have something to say while it closes, and must find somebody who listens.
         if let Some((asked, mut said)) = self.pipes.take() {
             drop(asked);
@@ -117,8 +120,7 @@ impl Process {
         if !status.success() {
             return Err(format!("{}: ended with {status}", self.kind.name()).into());
         }
-        let rounds = std::mem::take(&mut self.rounds);
-        Ok(Run { kind: self.kind, opened: std::mem::take(&mut self.opened), rounds, check })
+        Ok(check)
     }
 
     fn ask(&mut self, ask: &Ask) -> Result<Answer, Failure> {
@@ -139,7 +141,7 @@ impl Process {
             match serde_json::from_str(&line) {
                 Ok(Answer::Failed(why)) => return Err(format!("{}: {why}", self.kind.name()).into()),
                 Ok(answer) => return Ok(answer),
-                Err(_) => eprint!("{}: {line}", self.kind.name()),
+                Err(_) => eprint!("  {line}"),
             }
         }
     }

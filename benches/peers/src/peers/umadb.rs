@@ -51,7 +51,8 @@ pub struct UmaDb {
 pub enum Records {
     /// `Held`, tagged with the account and the transaction: all that the rules need.
     One,
-    /// The same three records as ours, of the same sizes. `Requested` and `Accepted` are tagged with the
+    /// The same three records as ours, with payloads of the same sizes; what ours keeps beside the payload
+    /// (fingerprint, versions, checksum) is left out. `Requested` and `Accepted` are tagged with the
     /// transaction only, so that a load of the account does not read them.
     Three([usize; 3]),
 }
