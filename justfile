@@ -28,3 +28,7 @@ payments *arguments:
 # What this machine and its disk carry out: `just bench --floor`, `just bench --help`.
 bench *arguments:
     cargo run --release --features cli --bin sidestream -- bench {{arguments}}
+
+# The same holds through sidestream, cqrs-es and UmaDB; needs protoc. What it says: benches/peers/README.md.
+peers *arguments:
+    cargo run --release --manifest-path benches/peers/Cargo.toml -- {{arguments}}

@@ -117,11 +117,16 @@ impl<D: Decider> Lane<D> {
         if self.stopped.is_empty() { None } else { self.stopped.get(aggregate).cloned() }
     }
 
+    /// A round beside others is worth its while when it is as large as they are.
+    fn tasks_in_flight(&self) -> usize {
+        self.flights.iter().fold(0, |sum, flight| sum.saturating_add(flight.round.tasks.len()))
+    }
+
     /// Puts a round together from what may begin now: on each aggregate that is in no other round, those in front
     /// of the first task that has to wait.
     fn next_round(&mut self) -> Option<Round<D>> {
         let nothing = self.waiting.is_empty() && self.queries.is_empty();
-        if nothing || self.flights.len() >= FLIGHTS {
+        if nothing || self.flights.len() >= FLIGHTS || self.waiting.len() < self.tasks_in_flight() {
             return None;
         }
         let mut round = Round::new(self.shared.properties.atomicity == Atomicity::Batch);
