@@ -37,7 +37,8 @@ enum Name<'a> {
 /// Writes a unit. `firsts` are the versions that the first record of each append gets.
 pub(super) fn encode(unit: &Unit, firsts: &[Version]) -> Vec<u8> {
     let causes = causes(unit);
-    let mut bytes = vec![FORMAT];
+    let mut bytes = Vec::with_capacity(512);
+    bytes.push(FORMAT);
     put(&mut bytes, number(causes.len()));
     for cause in &causes {
         bytes.extend_from_slice(cause.transaction.as_uuid().as_bytes());
@@ -45,7 +46,7 @@ pub(super) fn encode(unit: &Unit, firsts: &[Version]) -> Vec<u8> {
         bytes.extend_from_slice(cause.fingerprint.as_bytes());
     }
     put(&mut bytes, number(unit.appends.len()));
-    let mut append_bytes = Vec::new();
+    let mut append_bytes = Vec::with_capacity(256);
     for (append, first) in unit.appends.iter().zip(firsts) {
         append_bytes.clear();
         put_name(&mut append_bytes, name(unit, &append.stream, &causes));

@@ -19,9 +19,15 @@ use std::sync::Arc;
 pub(super) fn pages(connection: &Connection, live: &Live, reads: &[StreamRead]) -> Vec<Result<StreamPage>> {
     let keyed: Vec<_> = reads.iter().map(|read| (StreamKey::of(&read.stream), read)).collect();
     let (recent, sealed) = live.look(&keyed);
+    let any_floor = match truncation::any_floor(connection) {
+        Ok(any) => any,
+        Err(error) => return reads.iter().map(|_| Err(error.clone())).collect(),
+    };
     let mut bytes_left = PAGE_BYTES;
     let pages = keyed.into_iter().zip(recent).map(|((key, read), recent)| {
-        page(connection, &sealed, key, read, recent, &mut bytes_left)
+        let floor = if any_floor { truncation::floor(connection, &read.stream) } else { Ok(Version::EMPTY) };
+        floor
+            .and_then(|floor| page(connection, &sealed, key, (read, floor), recent, &mut bytes_left))
             .map_err(|error| error.in_stream(&read.stream))
     });
     pages.collect()
@@ -31,11 +37,10 @@ fn page(
     connection: &Connection,
     sealed: &Arc<Sealed>,
     key: StreamKey,
-    read: &StreamRead,
+    (read, floor): (&StreamRead, Version),
     recent: Recent,
     bytes_left: &mut usize,
 ) -> Result<StreamPage> {
-    let floor = truncation::floor(connection, &read.stream)?;
     let located = lookup::locate(connection, sealed, &key, read, floor, recent)?;
     let Some(mut located) = located else { return Ok(StreamPage::empty()) };
     let head = located.head;

@@ -15,6 +15,7 @@ use crate::stream::{StreamName, Version};
 const UNIT: &str = include_str!("sql/unit.sql");
 const CHANGE: &str = include_str!("sql/change_unit.sql");
 const FLOOR: &str = include_str!("sql/floor.sql");
+const ANY_FLOOR: &str = include_str!("sql/any_floor.sql");
 const RAISE_FLOOR: &str = include_str!("sql/raise_floor.sql");
 
 /// Records that one transaction removes: commands wait for it, so it is short. Each slice raises the
@@ -57,6 +58,12 @@ pub(super) fn floor(connection: &Connection, stream: &StreamName) -> Result<Vers
     };
     let found = read().map_err(|source| failure::of("reading a stream's floor", source))?;
     Ok(found.map_or(Version::EMPTY, |version| Version::new(version.cast_unsigned())))
+}
+
+/// Whether records of any stream are gone.
+pub(super) fn any_floor(connection: &Connection) -> Result<bool> {
+    let read = || connection.prepare_cached(ANY_FLOOR)?.query_row([], |row| row.get(0));
+    read().map_err(|source| failure::of("looking for floors", source))
 }
 
 fn locate(

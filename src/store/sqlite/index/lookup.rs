@@ -42,15 +42,10 @@ pub(in crate::store::sqlite) fn locate(
     floor: Version,
     recent: Recent,
 ) -> Result<Option<Located>> {
-    let head = match recent.last {
-        Some(last) => Some(last),
-        None => last_append(connection, sealed, key)?,
-    };
-    let Some(head) = head else { return Ok(None) };
+    let mut search = Search { connection, sealed, key, recent };
     let snapshot = match read.from {
         ReadFrom::After(_) => None,
-        ReadFrom::SnapshotBefore(_) if recent.snapshot.is_some() => recent.snapshot,
-        ReadFrom::SnapshotBefore(before) => last_before(connection, sealed, &key.snapshots(), before.get())?,
+        ReadFrom::SnapshotBefore(before) => search.snapshot(before.get())?,
     };
     let snapshot = snapshot.filter(|append| append.last > floor.get());
     let asked = match read.from {
@@ -58,8 +53,93 @@ pub(in crate::store::sqlite) fn locate(
         ReadFrom::SnapshotBefore(_) => snapshot.map_or(floor, |append| Version::new(append.last)),
     };
     let after = asked.max(floor);
-    let parts = parts(connection, sealed, key, after.get(), head.last, recent)?;
-    Ok(Some(Located { head: Version::new(head.last), snapshot, after, parts }))
+    let found = search.parts(after.get())?;
+    Ok(found.map(|(head, parts)| Located { head: Version::new(head.last), snapshot, after, parts }))
+}
+
+/// A look through everything that may know a stream, from the newest to the oldest.
+struct Search<'a> {
+    connection: &'a Connection,
+    sealed: &'a Sealed,
+    key: &'a StreamKey,
+    recent: Recent,
+}
+
+impl Search<'_> {
+    /// The last snapshot before a version.
+    fn snapshot(&self, before: u64) -> Result<Option<Append>> {
+        match self.recent.snapshot {
+            Some(snapshot) => Ok(Some(snapshot)),
+            None => last_before(self.connection, self.sealed, &self.key.snapshots(), before),
+        }
+    }
+
+    /// The stream's last append, and the parts that hold the records behind `after`, the oldest first. Versions
+    /// have no gaps, so the search ends where the next record is found.
+    fn parts(&mut self, after: u64) -> Result<Option<(Append, Vec<Part>)>> {
+        let mut found = Found { after, head: None, parts: Vec::new(), is_complete: false };
+        found.add(std::mem::take(&mut self.recent.appends), self.recent.follows_older);
+        found.head = self.recent.last;
+        for table in self.sealed.tables.iter().rev() {
+            if found.ends() {
+                break;
+            }
+            let appends = table.appends(self.key);
+            found.head = found.head.or(appends.last().copied());
+            found.add(appends.to_vec(), false);
+        }
+        for run in self.sealed.runs.iter().rev() {
+            if found.ends() {
+                break;
+            }
+            if run.may_hold(self.key) {
+                self.look_into(run, &mut found)?;
+            }
+        }
+        found.parts.reverse();
+        Ok(found.head.map(|head| (head, found.parts)))
+    }
+
+    fn look_into(&self, run: &Arc<Run>, found: &mut Found) -> Result<()> {
+        let cursor = run.after(self.connection, self.key, found.after)?;
+        if found.head.is_none() {
+            let last = cursor
+                .last
+                .map_or_else(|| run.before(self.connection, self.key, u64::MAX), |last| Ok(Some(last)));
+            found.head = last?;
+        }
+        found.is_complete = cursor.follows_older || is_next(cursor.first().as_slice(), found.after);
+        if cursor.first().is_some() {
+            found.parts.push(Part::Run(Arc::clone(run), cursor));
+        }
+        Ok(())
+    }
+}
+
+/// What a search has found so far.
+struct Found {
+    after: u64,
+    head: Option<Append>,
+    /// The newest first.
+    parts: Vec<Part>,
+    /// Older parts hold nothing behind `after`.
+    is_complete: bool,
+}
+
+impl Found {
+    fn ends(&self) -> bool {
+        self.is_complete || self.head.is_some_and(|head| head.last <= self.after)
+    }
+
+    /// Adds what a table has of the stream.
+    fn add(&mut self, mut appends: Vec<Append>, follows_older: bool) {
+        let begin = appends.partition_point(|append| append.last <= self.after);
+        appends.drain(..begin);
+        self.is_complete = follows_older || begin > 0 || is_next(&appends, self.after);
+        if !appends.is_empty() {
+            self.parts.push(Part::Listed(appends.into_iter()));
+        }
+    }
 }
 
 /// The last append to a stream that is not in the table in use.
@@ -91,58 +171,6 @@ fn last_before(
         }
     }
     Ok(None)
-}
-
-/// The parts that hold the records behind `after`, the oldest first. Versions have no gaps, so the search, from
-/// the newest part back, ends where the next record is found.
-fn parts(
-    connection: &Connection,
-    sealed: &Sealed,
-    key: &StreamKey,
-    after: u64,
-    head: u64,
-    recent: Recent,
-) -> Result<Vec<Part>> {
-    let mut parts = Vec::new();
-    if head <= after {
-        return Ok(parts);
-    }
-    // What is there may begin before `after`, where that was not known when the table was looked at.
-    let begin = recent.appends.partition_point(|append| append.last <= after);
-    let follows_older = recent.follows_older || begin > 0;
-    let appends = recent.appends.get(begin..).unwrap_or_default().to_vec();
-    let mut is_complete = follows_older || is_next(&appends, after);
-    if !appends.is_empty() {
-        parts.push(Part::Listed(appends.into_iter()));
-    }
-    for table in sealed.tables.iter().rev() {
-        if is_complete {
-            break;
-        }
-        let all = table.appends(key);
-        let begin = all.partition_point(|append| append.last <= after);
-        let rest = all.get(begin..).unwrap_or_default();
-        is_complete = begin > 0 || is_next(rest, after);
-        if !rest.is_empty() {
-            let rest = rest.to_vec();
-            parts.push(Part::Listed(rest.into_iter()));
-        }
-    }
-    for run in sealed.runs.iter().rev() {
-        if is_complete {
-            break;
-        }
-        if !run.may_hold(key) {
-            continue;
-        }
-        let cursor = run.after(connection, key, after)?;
-        is_complete = cursor.follows_older || is_next(cursor.first().as_slice(), after);
-        if cursor.first().is_some() {
-            parts.push(Part::Run(Arc::clone(run), cursor));
-        }
-    }
-    parts.reverse();
-    Ok(parts)
 }
 
 /// Whether the first append holds the record right behind `after`.

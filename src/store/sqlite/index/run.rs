@@ -129,8 +129,9 @@ impl Run {
     ) -> Result<Cursor> {
         let target = (*key, after.saturating_add(1));
         let block = self.directory.partition_point(|first| *first <= target).saturating_sub(1);
-        let mut cursor = Cursor { key: *key, block, buffer: Vec::new(), follows_older: false };
+        let mut cursor = Cursor { key: *key, block, buffer: Vec::new(), follows_older: false, last: None };
         let mut entries = self.entries(connection, key, block)?;
+        cursor.last = entries.last().copied().filter(|_| !self.goes_on(key, block));
         let behind = entries.partition_point(|append| append.last <= after);
         cursor.follows_older = behind > 0;
         entries.drain(..behind);
@@ -187,6 +188,8 @@ pub(in crate::store::sqlite) struct Cursor {
     buffer: Vec<Append>,
     /// Whether entries stand before the first one.
     pub(in crate::store::sqlite) follows_older: bool,
+    /// The run's last entry of the key, where that was seen.
+    pub(in crate::store::sqlite) last: Option<Append>,
 }
 
 impl Cursor {
