@@ -12,6 +12,7 @@ mod backup;
 mod batch;
 mod body;
 mod checkpoint;
+mod checkpointer;
 mod failure;
 mod fatal;
 mod files;

@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::partition::PartitionCount;
+use crate::store::sqlite::checkpointer::Checkpointer;
 use crate::store::sqlite::index::follow::Follower;
 use crate::store::sqlite::index::keeper::Keeper;
 use crate::store::sqlite::index::start as index_start;
@@ -155,7 +156,8 @@ fn start(
 ) -> Result<SqliteStore> {
     let (sender, requests) = mpsc::channel(QUEUE_LISTS);
     let status = core.status.clone();
-    let upkeep = Upkeep::new(options.wal, status.clone());
+    let checkpointer = Checkpointer::start(&options.path, status.clone())?;
+    let upkeep = Upkeep::new(options.wal, status.clone(), Some(checkpointer));
     let fatal = Arc::clone(&options.fatal);
     let live = Arc::clone(writer.live());
     let reading = settings::open_reader(&options.path)?;

@@ -104,6 +104,15 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
+/// Opens the connection that checkpoints. It commits nothing.
+pub(super) fn open_checkpointer(path: &Path) -> Result<Connection> {
+    let connection = Connection::open_with_flags(path, writer_flags())
+        .map_err(|source| failure::of("opening the database for checkpoints", source))?;
+    keep_wal_on_close(&connection, true)?;
+    writer(&connection)?;
+    Ok(connection)
+}
+
 /// The settings of a connection as they are, by name.
 pub(super) fn read_all(connection: &Connection) -> Result<Vec<(String, String)>> {
     let names = ["journal_mode"].into_iter().chain(WRITER.iter().chain(COMMON).map(|(name, _)| *name));

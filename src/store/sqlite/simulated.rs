@@ -87,7 +87,7 @@ impl Options {
         writer::open_epoch(&connection)?;
         let (writer, keeper) = open::open_index(self, connection, properties)?;
         let status = Shared::default();
-        let upkeep = Upkeep::new(self.wal, status.clone());
+        let upkeep = Upkeep::new(self.wal, status.clone(), None);
         Ok(InlineWriter { writer, keeper, full: self.flush_after, upkeep, status })
     }
 }

@@ -61,6 +61,15 @@ impl Shared {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Counts and tells a checkpoint that failed.
+    pub(super) fn note_checkpoint_failure(&self, error: &rusqlite::Error) {
+        tracing::warn!(%error, "sqlite: a checkpoint failed; the write-ahead log keeps what it did not move");
+        self.change(|status| {
+            status.checkpoint_failures = status.checkpoint_failures.saturating_add(1);
+            status.checkpoint_error = Some(error.to_string());
+        });
+    }
+
     pub(super) fn change(&self, change: impl FnOnce(&mut Status)) {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }

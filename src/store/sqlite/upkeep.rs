@@ -2,6 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::sqlite::checkpoint::{self, Frames, WalLimits};
+use crate::store::sqlite::checkpointer::Checkpointer;
 use crate::store::sqlite::settings;
 use crate::store::sqlite::status::Shared;
 use crate::store::sqlite::writer::Writer;
@@ -15,11 +16,13 @@ pub(super) struct Upkeep {
     limits: WalLimits,
     status: Shared,
     wal_bytes: u64,
+    /// Who checkpoints beside the commits; without one it is done between them.
+    checkpointer: Option<Checkpointer>,
 }
 
 impl Upkeep {
-    pub(super) fn new(limits: WalLimits, status: Shared) -> Self {
-        Self { limits, status, wal_bytes: 0 }
+    pub(super) fn new(limits: WalLimits, status: Shared, checkpointer: Option<Checkpointer>) -> Self {
+        Self { limits, status, wal_bytes: 0, checkpointer }
     }
 
     /// Runs after a batch was answered. A checkpoint that fails is counted and told, and tried again
@@ -30,7 +33,7 @@ impl Upkeep {
         }
         match self.checkpoint(writer) {
             Ok(frames) => self.note(frames),
-            Err(error) => self.note_failure(&error),
+            Err(error) => self.status.note_checkpoint_failure(&error),
         }
     }
 
@@ -51,6 +54,7 @@ impl Upkeep {
 
     /// The last checkpoint, at a clean stop.
     pub(super) fn finish(&mut self, writer: &Writer) -> Result<()> {
+        drop(self.checkpointer.take());
         if checkpoint::truncate(writer.connection())?.busy {
             tracing::info!("sqlite: a reader is left; the next start reads the write-ahead log again");
             return Ok(());
@@ -58,31 +62,40 @@ impl Upkeep {
         settings::keep_wal_on_close(writer.connection(), false)
     }
 
+    /// What is moved beside the commits never is all of it under load, so now and then the rest is moved between
+    /// two of them, and the log starts over. Little is left by then.
     fn checkpoint(&self, writer: &Writer) -> rusqlite::Result<Frames> {
         let frames = checkpoint::look(writer.connection())?;
         let bytes = bytes(frames);
+        let is_under_way = self.checkpointer.as_ref().is_some_and(Checkpointer::works);
+        if is_under_way && bytes < self.limits.most_bytes {
+            return Ok(frames);
+        }
         if bytes >= self.limits.restart_bytes {
             let frames = checkpoint::restart(writer.connection())?;
             return Ok(if frames.busy { frames } else { Frames::default() });
         }
-        let due = bytes >= self.limits.checkpoint_bytes && !frames.are_all_moved();
-        if due { checkpoint::passive(writer.connection()) } else { Ok(frames) }
+        if bytes < self.limits.checkpoint_bytes || frames.are_all_moved() {
+            return Ok(frames);
+        }
+        match &self.checkpointer {
+            None => checkpoint::passive(writer.connection()),
+            Some(checkpointer) => {
+                checkpointer.begin();
+                Ok(frames)
+            }
+        }
     }
 
     fn note(&mut self, frames: Frames) {
         self.wal_bytes = bytes(frames);
         let wal_bytes = self.wal_bytes;
+        let is_ours = self.checkpointer.is_none();
         self.status.change(|status| {
             status.wal_bytes = wal_bytes;
-            status.checkpoint_error = None;
-        });
-    }
-
-    fn note_failure(&mut self, error: &rusqlite::Error) {
-        tracing::warn!(%error, "sqlite: a checkpoint failed; the write-ahead log keeps what it did not move");
-        self.status.change(|status| {
-            status.checkpoint_failures = status.checkpoint_failures.saturating_add(1);
-            status.checkpoint_error = Some(error.to_string());
+            if is_ours {
+                status.checkpoint_error = None;
+            }
         });
     }
 }
