@@ -39,6 +39,8 @@ struct Thread {
     requests: mpsc::WeakSender<Request>,
     woken: Receiver<()>,
     status: Shared,
+    /// What the status says of it.
+    told: Option<String>,
 }
 
 impl Keeping {
@@ -51,7 +53,7 @@ impl Keeping {
         full: usize,
     ) -> std::io::Result<Self> {
         let (wake, woken) = channel();
-        let thread = Thread { keeper, connection, requests, woken, status };
+        let thread = Thread { keeper, connection, requests, woken, status, told: None };
         let thread =
             std::thread::Builder::new().name("sidestream-index".to_owned()).spawn(move || thread.run())?;
         Ok(Self { full, wake: Some(wake), thread: Some(thread) })
@@ -95,18 +97,25 @@ impl Thread {
         loop {
             let pause = match self.keeper.step(&self.connection) {
                 Ok(None) => self.keeper.waits_for_readers().then_some(READERS_PAUSE),
-                Ok(Some(work)) => match self.hand_over(work) {
+                Ok(Some(work)) => match self.hand_over(Arc::new(work)) {
                     None => {
                         self.keeper.failed();
                         return self.keeper;
                     }
                     Some(Ok(())) => {
                         self.keeper.done();
+                        self.note(None);
                         continue;
                     }
-                    Some(Err(error)) => Some(self.note(&error)),
+                    Some(Err(error)) => {
+                        self.note(Some(&error));
+                        Some(FAILURE_PAUSE)
+                    }
                 },
-                Err(error) => Some(self.note(&error)),
+                Err(error) => {
+                    self.note(Some(&error));
+                    Some(FAILURE_PAUSE)
+                }
             };
             if !self.wait(pause) {
                 return self.keeper;
@@ -114,20 +123,37 @@ impl Thread {
         }
     }
 
-    /// Has the writer write a piece, and waits until it is durable; `None` when there is no writer any more.
-    fn hand_over(&self, work: Work) -> Option<Result<()>> {
-        let sender = self.requests.upgrade()?;
-        let (reply, answer) = oneshot::channel();
-        sender.blocking_send(Request::Index(IndexWork { work, reply })).ok()?;
-        drop(sender);
-        answer.blocking_recv().ok()
+    /// Has the writer write a piece, and waits until it is durable; `None` when there is no writer any more. A full
+    /// write-ahead log is waited for: it starts over before long.
+    fn hand_over(&self, work: Arc<Work>) -> Option<Result<()>> {
+        loop {
+            let sender = self.requests.upgrade()?;
+            let (reply, answer) = oneshot::channel();
+            let work = Arc::clone(&work);
+            sender.blocking_send(Request::Index(IndexWork { work, reply })).ok()?;
+            drop(sender);
+            match answer.blocking_recv().ok()? {
+                Err(error) if error.kind() == ErrorKind::Overloaded => {
+                    if !self.wait(Some(READERS_PAUSE)) {
+                        return None;
+                    }
+                }
+                written => return Some(written),
+            }
+        }
     }
 
-    fn note(&mut self, error: &Error) -> Duration {
-        tracing::warn!(%error, "sqlite: the indexes cannot be written; they stay in memory");
-        self.status.change(|status| status.index_error = Some(error.to_string()));
-        self.keeper.failed();
-        FAILURE_PAUSE
+    /// Takes in what went wrong, if something did: what was begun is begun anew.
+    fn note(&mut self, error: Option<&Error>) {
+        let told = error.map(Error::to_string);
+        if let Some(error) = &told {
+            tracing::warn!(error, "sqlite: the indexes cannot be written; they stay in memory");
+            self.keeper.failed();
+        }
+        if self.told != told {
+            self.told.clone_from(&told);
+            self.status.change(|status| status.index_error = told);
+        }
     }
 
     /// Waits for more to do; `false` when there will be no more.

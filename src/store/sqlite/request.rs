@@ -1,5 +1,7 @@
 //! What the writer's thread is asked for.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
 use crate::error::Result;
@@ -36,6 +38,6 @@ pub(super) struct Truncate {
 /// A piece of the indexes that waits to be written.
 #[derive(Debug)]
 pub(super) struct IndexWork {
-    pub(super) work: Work,
+    pub(super) work: Arc<Work>,
     pub(super) reply: oneshot::Sender<Result<()>>,
 }

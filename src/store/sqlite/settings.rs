@@ -39,8 +39,9 @@ const WRITER: &[(&str, i64)] = &[
     // answered.
     ("synchronous", 2),
     ("wal_autocheckpoint", 0),
-    // In KiB where negative. A batch that does not fit is written to the WAL twice.
-    ("cache_size", -65_536),
+    // In KiB where negative. A batch that does not fit is written to the WAL twice: it has 8 MiB at most, as a
+    // rule. The log is only appended to, so more would be of no use.
+    ("cache_size", -24_576),
     ("journal_size_limit", JOURNAL_LIMIT_BYTES),
     #[cfg(target_os = "macos")]
     ("fullfsync", 1),

@@ -136,10 +136,14 @@ impl Worker {
         self.keeping.seal(self.writer.live());
     }
 
-    /// Pieces of the indexes, a short transaction each.
+    /// Pieces of the indexes, a short transaction each. A full write-ahead log has no room for them either.
     fn index(&mut self, pieces: Vec<IndexWork>) {
         for IndexWork { work, reply } in pieces {
-            drop(reply.send(self.writer.apply(&work)));
+            let written = match self.upkeep.refusal(&self.writer) {
+                Some(error) => Err(error),
+                None => self.writer.apply(&work),
+            };
+            drop(reply.send(written));
         }
     }
 
