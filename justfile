@@ -32,3 +32,11 @@ bench *arguments:
 # The same holds through sidestream, cqrs-es and UmaDB; needs protoc. What it says: benches/peers/README.md.
 peers *arguments:
     cargo run --release --manifest-path benches/peers/Cargo.toml -- {{arguments}}
+
+# Each piece by itself: `just benches append`, `just benches --help`. The crate is apart: benches/pieces/Cargo.toml.
+benches *arguments:
+    cargo bench --manifest-path benches/pieces/Cargo.toml --bench time -- {{arguments}}
+
+# Instructions of the hot path, under valgrind; says what to install where something is missing.
+instructions *arguments:
+    cargo bench --manifest-path benches/pieces/Cargo.toml --features instructions --bench instructions -- {{arguments}}
