@@ -1,6 +1,6 @@
 //! A sorted run: entries in blocks of a page each, a directory of the blocks, and a filter.
 //!
-//! Directory and filter are kept in memory, about 1 % and 1.3 bytes an entry; they are blocks of the run too, so
+//! Directory and filter are kept in memory, about 1 % and 1.8 bytes an entry; they are blocks of the run too, so
 //! that a start needs no look at the entries.
 
 use rusqlite::{Connection, OptionalExtension, Row};
