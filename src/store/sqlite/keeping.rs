@@ -18,6 +18,8 @@ use crate::store::sqlite::writer::Writer;
 
 /// How many full tables may wait to be written before appends are refused.
 const TABLES_WAITING: usize = 8;
+/// Units that may wait however small the tables are: about as much memory as one table of the usual size.
+const UNITS_WAITING: usize = 1 << 16;
 /// When blocks that a reader held are looked at again.
 const READERS_PAUSE: Duration = Duration::from_millis(100);
 /// When work that failed is tried again.
@@ -68,7 +70,7 @@ impl Keeping {
 
     /// Why nothing more may be appended now, if so.
     pub(super) fn refusal(&self, live: &Live) -> Option<Error> {
-        let most = self.full.saturating_mul(TABLES_WAITING);
+        let most = self.full.saturating_mul(TABLES_WAITING).max(UNITS_WAITING);
         let waiting = live.unflushed();
         (waiting > most).then(|| {
             Error::new(ErrorKind::Overloaded, "sqlite: the indexes are written too slowly")
@@ -102,10 +104,16 @@ impl Thread {
                     }
                     Some(Ok(())) => {
                         self.keeper.done();
+                        self.status.change(|status| status.index_error = None);
                         continue;
                     }
-                    Some(Err(error)) => Some(self.note(&error)),
+                    Some(Err(error)) => {
+                        self.keeper.failed();
+                        Some(self.note(&error))
+                    }
                 },
+                // A merge that cannot read goes on where it stands: begun anew, it would write the same blocks
+                // again each time.
                 Err(error) => Some(self.note(&error)),
             };
             if !self.wait(pause) {
@@ -123,10 +131,9 @@ impl Thread {
         answer.blocking_recv().ok()
     }
 
-    fn note(&mut self, error: &Error) -> Duration {
+    fn note(&self, error: &Error) -> Duration {
         tracing::warn!(%error, "sqlite: the indexes cannot be written; they stay in memory");
         self.status.change(|status| status.index_error = Some(error.to_string()));
-        self.keeper.failed();
         FAILURE_PAUSE
     }
 

@@ -59,7 +59,9 @@ pub(in crate::store::sqlite) fn locate(
     };
     let after = asked.max(floor);
     let parts = parts(connection, sealed, key, after.get(), head.last, recent)?;
-    Ok(Some(Located { head: Version::new(head.last), snapshot, after, parts }))
+    // The tables were looked at before the floor was read: it may have passed them meanwhile.
+    let head = Version::new(head.last).max(floor);
+    Ok(Some(Located { head, snapshot, after, parts }))
 }
 
 /// The last append to a stream that is not in the table in use.
@@ -164,5 +166,30 @@ impl Located {
             self.parts.remove(0);
         }
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::StreamName;
+
+    /// The tables are older than the floor when a stream is appended to and truncated between two looks.
+    #[test]
+    fn the_head_is_never_below_the_floor() {
+        let connection = Connection::open_in_memory().expect("a database");
+        let stream = StreamName::parse("account-7").expect("valid");
+        let read = StreamRead { stream, from: ReadFrom::After(Version::EMPTY), limit: 9 };
+        let key = StreamKey::of(&read.stream);
+        let append = Append { last: 3, records: 3, row: 1 };
+        let recent = || Recent { last: Some(append), appends: vec![append], ..Recent::default() };
+        for (floor, head) in [(0, 3), (3, 3), (5, 5)] {
+            let floor = Version::new(floor);
+            let located = locate(&connection, &Arc::default(), &key, &read, floor, recent());
+            let mut located = located.expect("readable").expect("there");
+            assert_eq!((located.head.get(), located.after), (head, floor));
+            let next = located.next(&connection).expect("readable");
+            assert_eq!(next, (floor == Version::EMPTY).then_some(append));
+        }
     }
 }
