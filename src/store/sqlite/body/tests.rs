@@ -1,4 +1,5 @@
 //! Units as bytes: they come back, damaged ones are told, and hostile ones do no harm.
+#![allow(clippy::arithmetic_side_effects, reason = "tests fail by panicking")]
 
 use proptest::prelude::*;
 

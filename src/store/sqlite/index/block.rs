@@ -155,6 +155,19 @@ mod tests {
         assert!(writer.is_empty());
     }
 
+    /// The format of stores that exist.
+    #[test]
+    fn the_bytes_never_change() {
+        let mut writer = BlockWriter::default();
+        for entry in [entry(0, 7, 0, 1, 900), entry(0, 7, 0, 300, 901), entry(1, 7 << 80, 9, 2, 5)] {
+            writer.push(entry);
+        }
+        let hex: String = writer.take().iter().map(|byte| format!("{byte:02x}")).collect();
+        let pinned = "0000000000000000000000000000000000070102880e11ab020202000100000000000700000000000000000000\
+            00000000000000090202ff0d164db6d0";
+        assert_eq!(hex, pinned, "indexes in people's stores would have to be made anew");
+    }
+
     #[test]
     fn the_largest_entries_fit_into_a_block() {
         let mut writer = BlockWriter::default();
