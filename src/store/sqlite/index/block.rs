@@ -128,7 +128,10 @@ impl<'a> BlockReader<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::testkit::effort;
 
     fn entry(family: u8, id: u128, rest: u64, last: u64, row: u64) -> Entry {
         Entry { key: StreamKey { family, id, rest }, append: Append { last, records: 2, row } }
@@ -189,6 +192,18 @@ mod tests {
             let mut bad = block.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(BlockReader::new(&bad).expect_err("altered").code(), "corrupt");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(effort::proptest_config(500, "proptest-regressions/index_blocks.txt"))]
+
+        /// Bytes that fit to their checksum, whoever wrote them.
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let block = seal(bytes);
+            let mut reader = BlockReader::new(&block).expect("sealed");
+            while let Ok(Some(_)) = reader.next() {}
         }
     }
 }
