@@ -1,5 +1,5 @@
 //! What tests need: given/when/then and crash everywhere for deciders; the stores' conformance suite; a
-//! store with scripted faults; canonical values; the effort of a run.
+//! store with scripted faults, and one whose answers are changed; canonical values; the effort of a run.
 //!
 //! It is public, so that authors of stores and of deciders test with what this crate tests itself with.
 #![allow(
@@ -11,6 +11,7 @@
     reason = "a check that fails panics by design; this code runs in tests only"
 )]
 
+pub mod changed;
 pub mod conformance;
 pub mod controls;
 pub mod crash;

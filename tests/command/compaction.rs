@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use sidestream::stream::Version;
+use sidestream::testkit::changed::Changed;
 use sidestream::testkit::faults::{Fault, FaultyStore, Script};
 use sidestream::testkit::{effort, run};
 use sidestream::{CommandHandler, Decider, ErrorKind};
 
 use crate::rules::{Account, Command};
 use crate::snapshots::latest_altered;
-use crate::support::{BOTH, Changed, account, deposit, funds, leave_open, snapshotting, store, tx};
+use crate::support::{BOTH, account, deposit, funds, leave_open, snapshotting, store, tx};
 
 proptest! {
     #![proptest_config(effort::proptest_config(200, "proptest-regressions/compaction.txt"))]
@@ -48,7 +49,7 @@ proptest! {
             assert!(again.is_accepted(), "replays outlive what they rest on");
             assert_eq!(restarted.compact(&id, Version::EMPTY).await.expect("compacted"), floor, "never lower");
             // Should the last snapshot be damaged one day, the one before it was kept.
-            let damaged = Changed { inner: store, change: latest_altered };
+            let damaged = Changed(store, latest_altered);
             let expected = funds(&restarted, &id).await;
             assert_eq!(funds(&snapshotting(damaged, 5), &id).await, expected);
         });

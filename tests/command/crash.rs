@@ -67,11 +67,14 @@ proptest! {
 /// Stores on disk, in folders that are kept for as long as the kit.
 fn on_sqlite(kit: CrashEverywhere<Account>) -> CrashEverywhere<Account> {
     let folders = Mutex::new(Vec::new());
+    // Tables so small that the indexes are always being written and merged.
     kit.on(move |_, clock| {
         let folder = tempfile::tempdir().expect("a folder");
         let partitions = PartitionCount::new(2).expect("within bounds");
-        let options =
-            SqliteStore::builder(folder.path().join("events.db")).partitions(partitions).clock(clock);
+        let options = SqliteStore::builder(folder.path().join("events.db"))
+            .partitions(partitions)
+            .clock(clock)
+            .flush_after(2);
         let store = options.open().expect("a store");
         folders.lock().expect("no panic").push(folder);
         Arc::new(store)

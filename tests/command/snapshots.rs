@@ -6,11 +6,12 @@ use sidestream::event::RecordKind;
 use sidestream::snapshot::SnapshotPolicy;
 use sidestream::store::{EventStore, StreamPage};
 use sidestream::stream::{Position, Version};
+use sidestream::testkit::changed::Changed;
 use sidestream::testkit::{effort, run};
 use sidestream::{CommandHandler, ErrorKind};
 
 use crate::rules::{Account, Command, Funds};
-use crate::support::{BOTH, Changed, account, deposit, funds, snapshotting, store, tx};
+use crate::support::{BOTH, account, deposit, funds, snapshotting, store, tx};
 
 /// Flips a bit in every snapshot.
 fn altered(page: &mut StreamPage) {
@@ -73,7 +74,7 @@ proptest! {
             assert_eq!(seen(snapshotting(store.clone(), every)).await, expected);
             for (number, change) in [altered, of_another_schema, of_another_codec, latest_altered].into_iter().enumerate() {
                 let expected = seen(writer.clone()).await;
-                let reader = snapshotting(Changed { inner: store.clone(), change }, every);
+                let reader = snapshotting(Changed(store.clone(), change), every);
                 assert_eq!(seen(reader.clone()).await, expected);
                 // What is decided on it lands where it must.
                 let outcome = reader.handle(&id, tx(format!("next {number}")), Command::Deposit { minor: 5 }).await.expect("handled");
@@ -101,12 +102,12 @@ fn unusable_snapshots_are_counted_and_stepped_over_to_an_older_one() {
     run(async {
         let (store, id) = (store(BOTH[0]), account("7"));
         deposit(&snapshotting(store.clone(), 10), &id, 0, 105).await;
-        let reader = snapshotting(Changed { inner: store.clone(), change: latest_altered }, 10);
+        let reader = snapshotting(Changed(store.clone(), latest_altered), 10);
         assert_eq!(funds(&reader, &id).await, Some(Funds { available: 105, held: 0 }));
         assert_eq!(reader.stats().snapshots_unusable, 1);
         assert!(reader.stats().loaded <= 25, "not from an older snapshot: {:?}", reader.stats());
 
-        let reader = snapshotting(Changed { inner: store, change: altered }, 10);
+        let reader = snapshotting(Changed(store, altered), 10);
         assert_eq!(funds(&reader, &id).await, Some(Funds { available: 105, held: 0 }));
         assert!(reader.stats().snapshots_unusable >= 3, "{:?}", reader.stats());
     });
@@ -118,7 +119,7 @@ fn a_snapshot_is_due_once_a_load_stepped_over_one() {
     run(async {
         let (store, id) = (store(BOTH[0]), account("7"));
         deposit(&snapshotting(store.clone(), 100), &id, 0, 110).await;
-        let reader = snapshotting(Changed { inner: store.clone(), change: of_another_schema }, 100);
+        let reader = snapshotting(Changed(store.clone(), of_another_schema), 100);
         deposit(&reader, &id, 110, 112).await;
         assert_eq!((reader.stats().snapshots_unusable, reader.stats().snapshots), (1, 1));
     });
@@ -156,7 +157,7 @@ fn an_altered_event_stops_its_account_and_no_other() {
         for name in ["bad", "good"] {
             deposit(&writer, &account(name), 0, 5).await;
         }
-        let reader = CommandHandler::new(Changed { inner: store, change: altered_event }, Account);
+        let reader = CommandHandler::new(Changed(store, altered_event), Account);
         let error = reader
             .handle(&account("bad"), tx("x"), Command::Deposit { minor: 1 })
             .await

@@ -18,6 +18,8 @@ const ROUNDS: u32 = 6;
 const WRITERS: u64 = 8;
 /// After so many answers the child ends by itself, abruptly: it never outlives a test that failed.
 const MOST_ACKS: usize = 2_000;
+/// The indexes are being written and merged whenever the kill comes.
+const FLUSH_AFTER: usize = 5;
 static ACKS: AtomicUsize = AtomicUsize::new(0);
 
 /// Starts a process that appends, under another program where one is given.
@@ -155,7 +157,7 @@ async fn append_in_a_child() {
         restart_bytes: 400_000,
         most_bytes: 1 << 30,
     };
-    let store = SqliteStore::builder(&path).wal_limits(limits).open().unwrap();
+    let store = SqliteStore::builder(&path).wal_limits(limits).flush_after(FLUSH_AFTER).open().unwrap();
     let mut writers = Vec::new();
     for writer in 0..WRITERS {
         writers.push(tokio::spawn(write(store.clone(), writer)));

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use sidestream::clock::ManualClock;
-use sidestream::event::Record;
+use sidestream::event::{NewRecord, Record, RecordKind};
 use sidestream::partition::{PartitionCount, PartitionId};
 use sidestream::store::sqlite::{InlineWriter, Options, SqliteStore, WalLimits, wal};
-use sidestream::store::{AppendFailure, ReadFrom, StreamRead, Unit};
+use sidestream::store::{AppendFailure, OpenStepsRead, ReadFrom, StreamRead, Unit};
 use sidestream::stream::{Position, StreamName, Version};
 use sidestream::{Timestamp, TransactionId};
 
@@ -18,6 +18,10 @@ use crate::disk::{self, Faults, Rng};
 use crate::support::*;
 
 const ACCOUNTS: u64 = 4;
+/// What a piece of the indexes can belong to.
+const STAGES: [&str; 5] = ["AddTable", "PublishTable", "AddMerge", "PublishMerge", "Remove"];
+/// Batches that leave nearly as many runs as are merged.
+const BEFORE: u64 = 9;
 
 /// What is known of a unit, by its number.
 #[derive(Debug, Default)]
@@ -35,12 +39,22 @@ struct Known {
 #[derive(Debug, Default)]
 struct Counts {
     lives: u64,
+    /// Lives that ended with the power.
+    cuts: u64,
     acknowledged: u64,
     refused: u64,
     unknown: u64,
     stopped: u64,
     starts_failed: u64,
     checkpoints_failed: u64,
+    /// Pieces of the indexes that were not written, by the fault and what they belonged to.
+    pieces: BTreeMap<(&'static str, String), u64>,
+    /// Starts that found blocks of a run that was not published yet.
+    half_runs: u64,
+    /// Starts that found blocks of a run that was merged already.
+    half_removed: u64,
+    /// The highest level of a run.
+    level: i64,
 }
 
 struct Run {
@@ -49,13 +63,16 @@ struct Run {
     known: Known,
     counts: Counts,
     versions: BTreeMap<u64, u64>,
+    /// Whether the next starts make the indexes anew.
+    rebuild: bool,
 }
 
 impl Run {
     fn new(number: u64, seed: u64) -> Self {
         disk::create(number, seed);
         let rng = Rng(seed ^ 0xabcd);
-        Self { number, rng, known: Known::default(), counts: Counts::default(), versions: BTreeMap::new() }
+        let (known, counts, versions) = (Known::default(), Counts::default(), BTreeMap::new());
+        Self { number, rng, known, counts, versions, rebuild: false }
     }
 
     fn path(&self) -> String {
@@ -70,6 +87,7 @@ impl Run {
             .wal_limits(limits)
             // Tables are written and runs merged all the time.
             .flush_after(3)
+            .rebuild_index(self.rebuild)
     }
 
     /// What the start does with files, on this disk: look through the log, write it anew, and sync it.
@@ -88,9 +106,58 @@ impl Run {
     }
 
     fn start(&mut self) -> Option<InlineWriter> {
-        let writer = if self.recover() { self.options().simulated_writer(disk::NAME).ok() } else { None };
+        let recovered = self.recover();
+        if recovered {
+            self.look_at_runs();
+        }
+        let writer = if recovered { self.options().simulated_writer(disk::NAME).ok() } else { None };
         self.counts.starts_failed += u64::from(writer.is_none());
         writer
+    }
+
+    /// What the last life left of the indexes, before the start cleans it up.
+    fn look_at_runs(&mut self) {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
+        let Ok(connection) = Connection::open_with_flags_and_vfs(self.path(), flags, disk::NAME) else {
+            return;
+        };
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
+        let known = "SELECT coalesce(max(id), 0), coalesce(max(level), 0) FROM runs";
+        let known = connection.query_row(known, [], |row| Ok((row.get(0)?, row.get(1)?)));
+        let Ok((newest, level)): rusqlite::Result<(i64, i64)> = known else { return };
+        let others = "SELECT DISTINCT id >> 32 FROM blocks WHERE id >> 32 NOT IN (SELECT id FROM runs)";
+        let mut statement = connection.prepare(others).unwrap();
+        let others: Vec<i64> =
+            statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        self.counts.half_runs += u64::from(others.iter().any(|run| *run > newest));
+        self.counts.half_removed += u64::from(others.iter().any(|run| *run < newest));
+        self.counts.level = self.counts.level.max(level);
+    }
+
+    /// Some pieces of the indexes, and which of them the fault struck.
+    fn rest(&mut self, writer: &mut InlineWriter) {
+        for _ in 0..self.rng.below(16) {
+            let failed_syncs = disk::with(self.number, |disk| disk.failed_syncs);
+            writer.rest();
+            let is_cut = !disk::with(self.number, |disk| disk.power);
+            if is_cut || writer.status().index_error.is_some() {
+                let is_sync = disk::with(self.number, |disk| disk.failed_syncs) > failed_syncs;
+                let fault = if is_cut {
+                    "cut"
+                } else if is_sync {
+                    "sync"
+                } else {
+                    "write"
+                };
+                let text = format!("{writer:?}");
+                let stage = text.split("stage: ").nth(1).unwrap();
+                let stage = stage.chars().take_while(|c| c.is_alphanumeric()).collect();
+                *self.counts.pieces.entry((fault, stage)).or_insert(0) += 1;
+            }
+            if is_cut || writer.stopped().is_some() {
+                break;
+            }
+        }
     }
 
     /// One life of the process: start, check, work, and an end.
@@ -106,11 +173,12 @@ impl Run {
                     break;
                 }
                 self.batch(&mut writer);
-                writer.rest();
+                self.rest(&mut writer);
             }
             self.counts.stopped += u64::from(writer.stopped().is_some());
             self.counts.checkpoints_failed += writer.status().checkpoint_failures;
         }
+        self.counts.cuts += u64::from(!disk::with(self.number, |disk| disk.power));
         let cut = self.rng.chance(2);
         disk::with(self.number, |disk| if cut || !disk.power { disk.cut() } else { disk.kill() });
     }
@@ -179,6 +247,7 @@ impl Run {
         for ((stream, records), page) in streams.iter().zip(pages) {
             assert!(page.unwrap().records == *records, "the index finds all of {stream}");
         }
+        self.check_steps(writer, &streams);
         let there: BTreeSet<u64> = parts.keys().copied().collect();
         assert!(parts.values().all(|parts| *parts == 3), "units are whole");
         let lost: Vec<_> = self.known.present.difference(&there).collect();
@@ -191,6 +260,19 @@ impl Run {
         }
         let known: BTreeSet<u64> = self.known.present.clone();
         assert_eq!(there, known, "nothing else is there");
+    }
+
+    /// The steps that were left open are listed, and no others.
+    fn check_steps(&self, writer: &InlineWriter, streams: &BTreeMap<StreamName, Vec<Record>>) {
+        let category = ACCOUNT.side().to_string();
+        let (older_than, after) = (std::time::Duration::ZERO, None);
+        let read =
+            OpenStepsRead { partition: PartitionId::new(0), category, older_than, after, limit: 4_096 };
+        let listed: BTreeSet<_> =
+            writer.open_steps(&read).unwrap().into_iter().map(|step| step.stream).collect();
+        let is_open = |records: &Vec<Record>| matches!(records[0].data.kind, RecordKind::Requested { .. });
+        let open = streams.iter().filter(|(_, records)| is_open(records)).map(|(stream, _)| stream.clone());
+        assert_eq!(listed, open.collect());
     }
 
     fn check_pages(&self) {
@@ -215,17 +297,24 @@ fn log(writer: &InlineWriter) -> Vec<Record> {
     }
 }
 
-/// Two records in the account's stream and one in a side stream; each payload begins with the unit's number.
+/// Two records in the account's stream and one in a side stream; each payload begins with the unit's number. Every
+/// second one leaves a step open.
 fn two_streams(number: u64, account_number: u64, version: u64, size: u64) -> Unit {
     let id = account_number.to_string();
     let mut payload = number.to_le_bytes().to_vec();
     payload.extend((0..size).map(|n| n as u8));
     let record = || event("Held", &payload);
-    let side = side(&id, TransactionId::derive("simulation", &number.to_string()));
+    let transaction = TransactionId::derive("simulation", &number.to_string());
+    let side = side(&id, transaction);
+    let requested = RecordKind::Requested { aggregate_version: Version::new(version) };
+    let of_side = match number % 2 {
+        0 => NewRecord { payload: payload.clone().into(), ..framework(requested, Some(cause(transaction))) },
+        _ => record(),
+    };
     Unit {
         appends: vec![
             append(&account(&id), Version::new(version), vec![record(), record()]),
-            append(&side, Version::EMPTY, vec![record()]),
+            append(&side, Version::EMPTY, vec![of_side]),
         ],
     }
 }
@@ -266,6 +355,7 @@ fn random_faults_over_many_lives() {
         for _ in 0..6 {
             let faults = random_faults(&mut run.rng);
             let batches = 2 + run.rng.below(25);
+            run.rebuild = run.rng.chance(6);
             run.live(faults, batches);
         }
         run.live(Faults::default(), 1);
@@ -274,28 +364,49 @@ fn random_faults_over_many_lives() {
     }
     println!("{total:?}");
     assert!(total.acknowledged > 1_000 && total.refused > 100 && total.unknown > 10, "{total:?}");
+    assert!(total.level >= 1 && total.half_runs > 10 && total.half_removed > 0, "{total:?}");
     assert!(total.stopped > 0 && total.starts_failed > 0 && total.checkpoints_failed > 0, "{total:?}");
 }
 
 #[test]
 fn the_power_goes_at_every_single_operation() {
-    let mut cuts = 0;
+    let total = cut_everywhere(2_000_000, false);
+    // With nothing to do for the indexes, a checkpoint is all that is left.
+    for stage in STAGES.iter().chain(&["Idle"]) {
+        assert!(total.pieces.contains_key(&("cut", (*stage).to_owned())), "{stage}: {total:?}");
+    }
+    assert!(total.half_runs > 10 && total.half_removed > 0, "{total:?}");
+}
+
+/// A rebuild throws the indexes away and makes them anew, piece by piece: the next start goes on behind any of these.
+#[test]
+fn the_power_goes_at_every_single_operation_of_a_rebuild() {
+    let total = cut_everywhere(5_000_000, true);
+    assert!(total.half_runs > 2, "{total:?}");
+}
+
+/// Cuts the power at each operation of a life in which the indexes are written, merged and cleared of what was
+/// merged.
+fn cut_everywhere(number: u64, rebuild: bool) -> Counts {
+    let mut total = Counts::default();
     for cut_at in 1.. {
-        let mut run = Run::new(2_000_000 + cut_at, cut_at);
-        run.live(Faults::default(), 3);
+        let mut run = Run::new(number + cut_at, cut_at);
+        run.rng = Rng(78);
+        run.live(Faults::default(), BEFORE);
         run.rng = Rng(77);
-        run.live(Faults { cut_at: Some(cut_at), ..Faults::default() }, 12);
+        run.rebuild = rebuild;
+        run.live(Faults { cut_at: Some(cut_at), ..Faults::default() }, if rebuild { 3 } else { 7 });
+        run.rebuild = false;
+        let is_reached = run.counts.cuts > 0;
         run.live(Faults::default(), 2);
         run.live(Faults::default(), 0);
-        cuts += 1;
-        if run.known.next > 0 && disk::with(run.number, |disk| disk.operations()) == 0 {
-            break;
-        }
-        if cut_at > 260 {
+        add(&mut total, &run.counts);
+        if !is_reached {
             break;
         }
     }
-    assert!(cuts > 100, "{cuts}");
+    assert!(total.cuts > 100, "{total:?}");
+    total
 }
 
 #[test]
@@ -304,31 +415,39 @@ fn a_sync_fails_at_every_single_operation_once_and_for_ever() {
     for times in [1, u64::MAX] {
         for at in 1..160 {
             let mut run = Run::new(3_000_000 + at * 2 + times % 2, at);
-            run.live(Faults::default(), 3);
-            run.live(Faults { sync_fails: Some((at, times)), ..Faults::default() }, 12);
+            run.rng = Rng(78);
+            run.live(Faults::default(), BEFORE);
+            run.rng = Rng(77);
+            run.live(Faults { sync_fails: Some((at, times)), ..Faults::default() }, 9);
             run.live(Faults::default(), 2);
             run.live(Faults::default(), 0);
             add(&mut total, &run.counts);
         }
     }
     assert!(total.unknown > 50 && total.stopped > 20 && total.refused > 100, "{total:?}");
+    for stage in STAGES {
+        assert!(total.pieces.contains_key(&("sync", stage.to_owned())), "{stage}: {total:?}");
+    }
 }
 
 #[test]
 fn a_full_disk_never_stops_the_store_and_work_resumes_with_room() {
-    let mut refused = 0;
-    for at in 1..120 {
+    let mut total = Counts::default();
+    for at in 1..130 {
         let mut run = Run::new(4_000_000 + at, at);
-        run.live(Faults::default(), 3);
+        run.live(Faults::default(), BEFORE);
         let before = run.counts.acknowledged;
-        run.live(Faults { full: Some((at, 30)), ..Faults::default() }, 60);
+        run.live(Faults { full: Some((at, 30)), ..Faults::default() }, 40);
         assert_eq!(run.counts.stopped, 0, "{at}");
         assert!(run.counts.starts_failed > 0 || run.counts.acknowledged > before, "{at}");
         run.live(Faults::default(), 2);
         run.live(Faults::default(), 0);
-        refused += run.counts.refused;
+        add(&mut total, &run.counts);
     }
-    assert!(refused > 1_000, "{refused}");
+    assert!(total.refused > 1_000, "{total:?}");
+    for stage in STAGES {
+        assert!(total.pieces.contains_key(&("write", stage.to_owned())), "{stage}: {total:?}");
+    }
 }
 
 fn add(total: &mut Counts, one: &Counts) {
@@ -339,4 +458,11 @@ fn add(total: &mut Counts, one: &Counts) {
     total.stopped += one.stopped;
     total.starts_failed += one.starts_failed;
     total.checkpoints_failed += one.checkpoints_failed;
+    total.cuts += one.cuts;
+    total.half_runs += one.half_runs;
+    total.half_removed += one.half_removed;
+    total.level = total.level.max(one.level);
+    for (piece, count) in &one.pieces {
+        *total.pieces.entry(piece.clone()).or_insert(0) += count;
+    }
 }

@@ -8,14 +8,11 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use sidestream::error::{Error, Result};
-use sidestream::event::{EventType, Record};
-use sidestream::partition::PartitionId;
+use sidestream::event::Record;
 use sidestream::store::memory::MemoryStore;
-use sidestream::store::{
-    AppendFailure, EventStore, LogPage, OpenStep, OpenStepsRead, StoreProperties, StreamPage, StreamRead,
-    Unit, UnitResult,
-};
-use sidestream::stream::{Position, StreamName, Version};
+use sidestream::store::{AppendFailure, EventStore, LogPage, StreamPage, StreamRead, UnitResult};
+use sidestream::stream::{StreamName, Version};
+use sidestream::testkit::changed::{Changed, Changes};
 use sidestream::testkit::conformance::{self, Fixture};
 use sidestream::testkit::faults::{Done, Fault, FaultyStore, Script};
 use sidestream::testkit::run;
@@ -44,7 +41,7 @@ fn damaged(is_broken: bool) -> Damaged {
 #[async_trait]
 impl Fixture for Damaged {
     async fn open(&self) -> Arc<dyn EventStore> {
-        Arc::new(self.clone())
+        Arc::new(Changed(self.store.clone(), self.clone()))
     }
 
     async fn lose_next_outcome(&self) -> bool {
@@ -65,7 +62,7 @@ impl Fixture for Damaged {
 }
 
 impl Damaged {
-    fn seen(&self, mut records: Vec<Record>) -> Vec<Record> {
+    fn change(&self, records: &mut Vec<Record>) {
         let altered = self.altered.lock().unwrap();
         let is_altered = |record: &Record| altered.contains(&(record.stream.clone(), record.version));
         if self.is_broken {
@@ -73,64 +70,34 @@ impl Damaged {
         }
         let alter = |record: &mut Record| record.data.payload = Bytes::from_static(b"altered");
         records.iter_mut().filter(|record| is_altered(record)).for_each(alter);
-        records
-    }
-
-    fn page(&self, read: &StreamRead, page: StreamPage) -> Result<StreamPage> {
-        if self.unreadable.lock().unwrap().contains(&read.stream) {
-            return Err(Error::corrupt("damaged on purpose").in_stream(&read.stream));
-        }
-        Ok(StreamPage { records: self.seen(page.records), ..page })
     }
 }
 
-#[async_trait]
-impl EventStore for Damaged {
-    fn properties(&self) -> StoreProperties {
-        self.store.properties()
-    }
-
-    async fn append(&self, partition: PartitionId, units: Vec<Unit>) -> Vec<UnitResult> {
-        let results = self.store.append(partition, units).await;
-        let answer = |result| match result {
-            Err(AppendFailure::Unknown(error)) if self.is_broken => Err(AppendFailure::Refused(error)),
-            result => result,
-        };
-        results.into_iter().map(answer).collect()
-    }
-
-    async fn read_streams(&self, reads: Vec<StreamRead>) -> Vec<Result<StreamPage>> {
-        let pages = self.store.read_streams(reads.clone()).await;
-        let pages: Vec<_> =
-            reads.iter().zip(pages).map(|(read, page)| page.and_then(|page| self.page(read, page))).collect();
-        let failed = pages.iter().find_map(|page| page.as_ref().err().cloned());
-        match failed {
-            Some(error) if self.is_broken => reads.iter().map(|_| Err(error.clone())).collect(),
-            _ => pages,
+impl Changes for Damaged {
+    fn results(&self, results: &mut [UnitResult]) {
+        for result in results.iter_mut().filter(|_| self.is_broken) {
+            if let Err(AppendFailure::Unknown(error)) = result {
+                *result = Err(AppendFailure::Refused(error.clone()));
+            }
         }
     }
 
-    async fn read_log(&self, partition: PartitionId, after: Position, limit: usize) -> Result<LogPage> {
-        let page = self.store.read_log(partition, after, limit).await?;
-        Ok(LogPage { records: self.seen(page.records), ..page })
+    fn streams(&self, reads: &[StreamRead], pages: &mut [Result<StreamPage>]) {
+        let unreadable = self.unreadable.lock().unwrap();
+        for (read, page) in reads.iter().zip(pages.iter_mut()) {
+            if unreadable.contains(&read.stream) {
+                *page = Err(Error::corrupt("damaged on purpose").in_stream(&read.stream));
+            }
+            page.iter_mut().for_each(|page| self.change(&mut page.records));
+        }
+        let failed = pages.iter().find_map(|page| page.as_ref().err().cloned());
+        if let Some(error) = failed.filter(|_| self.is_broken) {
+            pages.iter_mut().for_each(|page| *page = Err(error.clone()));
+        }
     }
 
-    async fn read_types(
-        &self,
-        partition: PartitionId,
-        types: &[EventType],
-        after: Position,
-        limit: usize,
-    ) -> Result<LogPage> {
-        self.store.read_types(partition, types, after, limit).await
-    }
-
-    async fn open_steps(&self, read: OpenStepsRead) -> Result<Vec<OpenStep>> {
-        self.store.open_steps(read).await
-    }
-
-    async fn truncate(&self, stream: &StreamName, through: Version) -> Result<Version> {
-        self.store.truncate(stream, through).await
+    fn log(&self, page: &mut LogPage) {
+        self.change(&mut page.records);
     }
 }
 

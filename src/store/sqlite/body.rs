@@ -15,6 +15,7 @@
 use crate::error::{Error, Result};
 use crate::event::{NewRecord, RecordKind};
 use crate::id::{Cause, Fingerprint, StepName, TransactionId};
+use crate::limits;
 use crate::store::Unit;
 use crate::store::sqlite::key;
 use crate::store::sqlite::record;
@@ -23,6 +24,9 @@ use crate::stream::{StreamName, Version};
 use uuid::Uuid;
 
 const FORMAT: u8 = 1;
+
+/// Longer than any stream's name. Names that refer to others would grow without end in a damaged unit.
+const NAME_BYTES: usize = 2 * limits::STREAM_NAME_BYTES;
 
 /// How a stream's name is written.
 enum Name<'a> {
@@ -165,6 +169,7 @@ impl<'a> Body<'a> {
         let mut before = 0_u64;
         for _ in 0..count {
             let append = body.append(rest.part()?, before)?;
+            body.check_count(&append)?;
             before = before.saturating_add(append.records);
             body.appends.push(append);
         }
@@ -174,12 +179,30 @@ impl<'a> Body<'a> {
     fn append(&self, whole: &'a [u8], before: u64) -> Result<StoredAppend<'a>> {
         let mut left = Bytes(whole);
         let stream = self.name(&mut left)?;
+        if stream.len() > NAME_BYTES {
+            return Err(bad_name());
+        }
         let name = whole.get(..whole.len().saturating_sub(left.0.len())).unwrap_or_default();
         let (first, records, removed) = (Version::new(left.number()?), left.number()?, left.number()?);
         if removed > records || first.get().checked_add(records).is_none() {
             return Err(Error::corrupt("a unit's range of versions is impossible").in_stream(&stream));
         }
         Ok(StoredAppend { stream, first, records, removed, before, whole, name, left })
+    }
+
+    /// Demands that an append holds as many records as it says: the positions of those behind it rest on that.
+    /// Of a record that cannot be read nothing is said; whoever reads it will hear.
+    fn check_count(&self, append: &StoredAppend<'a>) -> Result<()> {
+        let mut records = self.records(append);
+        while records.left > 0 && !records.bytes.is_empty() {
+            if records.skip_one().is_err() {
+                return Ok(());
+            }
+        }
+        if records.left == 0 && records.bytes.is_empty() {
+            return Ok(());
+        }
+        Err(Error::corrupt("a unit holds more or fewer records than it says").in_stream(&append.stream))
     }
 
     fn name(&self, bytes: &mut Bytes<'a>) -> Result<String> {
@@ -324,3 +347,6 @@ fn bad_name() -> Error {
 pub(super) fn number(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

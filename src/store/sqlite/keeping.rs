@@ -18,6 +18,8 @@ use crate::store::sqlite::writer::Writer;
 
 /// How many full tables may wait to be written before appends are refused.
 const TABLES_WAITING: usize = 8;
+/// Units that may wait however small the tables are: about as much memory as one table of the usual size.
+const UNITS_WAITING: usize = 1 << 16;
 /// When blocks that a reader held are looked at again.
 const READERS_PAUSE: Duration = Duration::from_millis(100);
 /// When work that failed is tried again.
@@ -70,7 +72,7 @@ impl Keeping {
 
     /// Why nothing more may be appended now, if so.
     pub(super) fn refusal(&self, live: &Live) -> Option<Error> {
-        let most = self.full.saturating_mul(TABLES_WAITING);
+        let most = self.full.saturating_mul(TABLES_WAITING).max(UNITS_WAITING);
         let waiting = live.unflushed();
         (waiting > most).then(|| {
             Error::new(ErrorKind::Overloaded, "sqlite: the indexes are written too slowly")
@@ -108,10 +110,13 @@ impl Thread {
                         continue;
                     }
                     Some(Err(error)) => {
+                        self.keeper.failed();
                         self.note(Some(&error));
                         Some(FAILURE_PAUSE)
                     }
                 },
+                // A merge that cannot read goes on where it stands: begun anew, it would write the same blocks
+                // again each time.
                 Err(error) => {
                     self.note(Some(&error));
                     Some(FAILURE_PAUSE)
@@ -143,12 +148,11 @@ impl Thread {
         }
     }
 
-    /// Takes in what went wrong, if something did: what was begun is begun anew.
+    /// Has the status say what is wrong, or that nothing is any more.
     fn note(&mut self, error: Option<&Error>) {
         let told = error.map(Error::to_string);
         if let Some(error) = &told {
             tracing::warn!(error, "sqlite: the indexes cannot be written; they stay in memory");
-            self.keeper.failed();
         }
         if self.told != told {
             self.told.clone_from(&told);

@@ -30,6 +30,9 @@ pub(super) struct StreamKey {
 }
 
 impl StreamKey {
+    /// The families of side streams: of their records, and of their snapshots.
+    pub(super) const SIDE_FAMILIES: [u8; 2] = [SIDE, SIDE | SNAPSHOTS];
+
     pub(super) fn of(stream: &StreamName) -> Self {
         match side_parts(stream) {
             Some((rest, transaction)) => {

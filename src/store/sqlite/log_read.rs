@@ -29,8 +29,16 @@ pub(super) fn page(
     (after, head): (Position, Position),
     limit: usize,
 ) -> Result<LogPage> {
-    let mut scan =
-        Scan { types, after, head, limit, bytes_left: PAGE_BYTES, records: Vec::new(), is_cut: false };
+    let mut scan = Scan {
+        types,
+        after,
+        read_to: after,
+        head,
+        limit,
+        bytes_left: PAGE_BYTES,
+        records: Vec::new(),
+        is_cut: false,
+    };
     let lists: Vec<_> = match types {
         None => vec![List::of(live, partition, None, after)],
         Some(types) => types.iter().map(|of| List::of(live, partition, Some(of), after)).collect(),
@@ -49,7 +57,10 @@ pub(super) fn page(
         }
         let last = places.last().map_or(head, |place| Position::new(place.position));
         if is_all || scan.is_cut || last >= head {
-            return Ok(scan.finish());
+            return match scan.gap(head) {
+                Some(error) => scan.before(error),
+                None => Ok(scan.finish()),
+            };
         }
         from = last.next();
     }
@@ -100,6 +111,8 @@ struct Scan<'a> {
     types: Option<&'a [EventType]>,
     /// The last position that was looked at.
     after: Position,
+    /// The last position of the units that were looked at.
+    read_to: Position,
     head: Position,
     limit: usize,
     bytes_left: usize,
@@ -111,9 +124,15 @@ struct Scan<'a> {
 impl Scan<'_> {
     /// Takes the records of a unit, as far as there is room.
     fn unit(&mut self, connection: &Connection, place: Place) -> Result<()> {
-        // All of its records may have been looked at, and units whose records were removed may be gone.
-        let Some(row) = row::read(connection, place.row)? else { return Ok(()) };
+        if let Some(gap) = self.gap(Position::new(place.position.saturating_sub(1))) {
+            return Err(gap);
+        }
+        let missing = || Error::corrupt(format!("row {} of the log is missing", place.row));
+        let row = row::read(connection, place.row)?.ok_or_else(missing)?;
         let body = row.parse()?;
+        let records = body.appends.last().map_or(0, |last| last.before.saturating_add(last.records));
+        self.read_to =
+            self.read_to.max(Position::new(place.position.saturating_add(records).saturating_sub(1)));
         for append in &body.appends {
             let stream = StreamName::parse(&append.stream)?;
             let mut records = body.records(append);
@@ -132,6 +151,16 @@ impl Scan<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What is missing before or at `to`, where all units are looked at: a unit keeps its positions when its
+    /// records are removed.
+    fn gap(&self, to: Position) -> Option<Error> {
+        let is_gap = self.types.is_none() && !self.is_cut && self.read_to < to;
+        is_gap.then(|| {
+            let next = self.read_to.next();
+            Error::corrupt("a unit of the log is missing").expected(format!("position {next}"), to)
+        })
     }
 
     fn push(&mut self, row: &Row, stream: &StreamName, before: u64, record: StoredRecord<'_>) -> bool {

@@ -97,10 +97,11 @@ pub(super) fn open_index(
     connection: Connection,
     properties: StoreProperties,
 ) -> Result<(Writer, Keeper)> {
+    // Before the reset, so that the numbers of runs go on: a reader in another process may know the old ones.
+    let next_run = index_start::clean(&connection)?;
     if options.rebuild_index {
         index_start::reset(&connection)?;
     }
-    let next_run = index_start::clean(&connection)?;
     let loaded = index_start::load(&connection, properties.partitions, &[]);
     let live = loaded.or_else(|error| {
         if error.kind() != ErrorKind::Corrupt {
@@ -196,8 +197,8 @@ fn probe(path: &Path) -> Result<()> {
     migrations::check_application(&connection)
 }
 
-/// A process that died right after it had opened the store leaves an index of the WAL that a connection that only
-/// reads may not mend. One that may write mends it, and changes neither database nor WAL by that.
+/// A process that died while it switched a new store to the WAL leaves a rollback journal that a connection that
+/// only reads may not play back. One that may write does so: the file is then as it was before the switch.
 fn probe_as_writer(path: &Path) -> Result<()> {
     match probe(path) {
         Err(error) if error.kind() == ErrorKind::Unavailable => {
@@ -324,9 +325,11 @@ fn open_readers(
     (0..options.readers).map(open).collect()
 }
 
-/// After a crash the WAL may show commits that are not on disk. Only a writer's start makes sure of them.
+/// After a crash the WAL may show commits that are not on disk, and a rollback journal may have to be played back.
+/// Only a writer's start makes sure of that.
 fn refuse_unrecovered(path: &Path) -> Result<()> {
-    if files::size(&files::beside(path, "-wal"))? == 0 || lock::is_taken(path)? {
+    let [wal, journal] = ["-wal", "-journal"].map(|name| files::size(&files::beside(path, name)));
+    if (wal? == 0 && journal? == 0) || lock::is_taken(path)? {
         return Ok(());
     }
     Err(Error::new(

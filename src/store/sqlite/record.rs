@@ -80,6 +80,9 @@ struct Head<'a> {
 
 fn head<'a>(bytes: &mut Bytes<'a>) -> Result<Head<'a>> {
     let flags = bytes.byte()?;
+    if flags & FIRST_CAUSE != 0 && flags & OTHER_CAUSE != 0 {
+        return Err(Error::corrupt("a record has two causes"));
+    }
     let numbers = if flags & NO_NUMBERS == 0 { (bytes.number()?, bytes.number()?) } else { (0, 0) };
     let kind = RecordKind::from_parts(flags & KIND, numbers)?;
     let event_type = (kind == RecordKind::Event).then(|| bytes.text()).transpose()?;

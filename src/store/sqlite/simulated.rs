@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OpenFlags};
 
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::partition::PartitionId;
 use crate::store::sqlite::index::keeper::Keeper;
@@ -11,8 +12,8 @@ use crate::store::sqlite::prepared::PreparedList;
 use crate::store::sqlite::status::{Shared, Status};
 use crate::store::sqlite::upkeep::Upkeep;
 use crate::store::sqlite::writer::{self, List, Writer};
-use crate::store::sqlite::{failure, log_read, open, settings, stream_read};
-use crate::store::{LogPage, StreamPage, StreamRead, UnitResult};
+use crate::store::sqlite::{failure, log_read, open, settings, steps, stream_read};
+use crate::store::{LogPage, OpenStep, OpenStepsRead, StreamPage, StreamRead, UnitResult};
 use crate::stream::Position;
 
 /// What the writer's thread drives, for a program that drives it itself: the same steps, one at a time.
@@ -37,10 +38,9 @@ impl InlineWriter {
     /// What the threads do after they have answered: checkpoints, when they are due, and a piece of the indexes.
     pub fn rest(&mut self) {
         self.writer.live().seal(self.full);
-        if self.writer.stopped().is_none()
-            && let Err(error) = keeping::step(&mut self.keeper, &mut self.writer)
-        {
-            self.status.change(|status| status.index_error = Some(error.to_string()));
+        if self.writer.stopped().is_none() {
+            let error = keeping::step(&mut self.keeper, &mut self.writer).err();
+            self.status.change(|status| status.index_error = error.map(|error| error.to_string()));
         }
         self.upkeep.run(&self.writer);
     }
@@ -58,6 +58,14 @@ impl InlineWriter {
     /// Reads streams, as [`read_streams`](crate::EventStore::read_streams) does.
     pub fn read_streams(&self, reads: &[StreamRead]) -> Vec<Result<StreamPage>> {
         stream_read::pages(self.writer.connection(), self.writer.live(), reads)
+    }
+
+    /// Lists open steps, as [`open_steps`](crate::EventStore::open_steps) does, whatever their age.
+    ///
+    /// # Errors
+    /// When their table cannot be read.
+    pub fn open_steps(&self, read: &OpenStepsRead) -> Result<Vec<OpenStep>> {
+        steps::page(self.writer.connection(), read, Timestamp::MAX)
     }
 
     /// Why it stopped for good, if it did.

@@ -60,7 +60,7 @@ impl Worker {
         self.status.change(|status| status.stopped = Some(error.clone()));
         // Whoever still waits hears that the outcome is unknown, before the process may end.
         self.requests.close();
-        while self.requests.try_recv().is_ok() {}
+        while self.requests.blocking_recv().is_some() {}
         self.fatal.fatal(&error);
     }
 
@@ -161,10 +161,11 @@ impl Worker {
         unfinished
     }
 
-    /// Commits what came before the door was closed.
+    /// Commits what came before the door was closed. It waits for what is just being handed over, too: the thread
+    /// of the indexes would wait for its answer for ever.
     fn drain(&mut self) {
         self.requests.close();
-        while let Ok(request) = self.requests.try_recv() {
+        while let Some(request) = self.requests.blocking_recv() {
             match request {
                 Request::Append(append) => self.commit(vec![append]),
                 Request::Truncate(truncate) => drop(self.truncate(vec![truncate])),

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use sidestream::event::NewRecord;
 use sidestream::partition::{PartitionCount, PartitionId};
 use sidestream::protocol::Atomicity;
-use sidestream::store::admission::Admission;
+use sidestream::store::admission::{Admission, check};
 use sidestream::store::{AppendFailure, StoreProperties, StreamAppend, Unit};
 use sidestream::stream::{AggregateId, Category, ExpectedVersion, StreamName, Version};
 use sidestream::{Result, TransactionId};
@@ -59,6 +59,11 @@ impl Names {
         }
     }
 
+    /// What every store checks of a unit by itself.
+    fn check(&self, unit: &Unit) -> Result<()> {
+        check(unit, self.partition, self.properties)
+    }
+
     /// Without records in it: admission looks at streams and versions only.
     fn unit(&self, transaction: usize, expected: usize) -> Unit {
         let append = |stream: &StreamName, expected: ExpectedVersion| StreamAppend {
@@ -97,14 +102,15 @@ fn decide(names: &Names, commands: &[usize]) -> Vec<Decided> {
 
 /// Commits a list. Without the chain, every unit is admitted as if it were alone.
 fn commit(names: &Names, database: &mut Database, list: &[Decided], chain: bool) -> (usize, usize) {
-    let begin = || Admission::new(names.partition, names.properties);
-    let mut admission = begin();
+    let mut admission = Admission::default();
     let (mut superseded, mut baseless) = (0, 0);
     for decided in list {
         if !chain {
-            admission = begin();
+            admission = Admission::default();
         }
-        match admission.admit(&decided.unit, |stream| names.head(database, stream)) {
+        match admission
+            .admit(&decided.unit, &names.check(&decided.unit), |stream| names.head(database, stream))
+        {
             Ok(()) => baseless += usize::from(!database.settle(decided)),
             Err(AppendFailure::Superseded { .. }) => superseded += 1,
             Err(AppendFailure::WrongVersion { .. }) => {}
@@ -173,20 +179,20 @@ fn without_the_chain_a_decision_stands_on_another_writers_record() {
 #[test]
 fn a_unit_that_could_not_be_written_fails_what_follows_it() {
     let names = Names::new();
-    let mut admission = Admission::new(names.partition, names.properties);
+    let mut admission = Admission::default();
     admission.fail(&names.unit(0, 0));
     let empty = Database::default();
-    let next = admission.admit(&names.unit(1, 0), |stream| names.head(&empty, stream));
+    let next = admission.admit(&names.unit(1, 0), &Ok(()), |stream| names.head(&empty, stream));
     assert!(matches!(next, Err(AppendFailure::Superseded { .. })), "{next:?}");
 }
 
 #[test]
 fn a_unit_that_shares_no_stream_with_a_failed_one_is_admitted() {
     let names = Names::new();
-    let mut admission = Admission::new(names.partition, names.properties);
+    let mut admission = Admission::default();
     admission.fail(&names.unit(0, 0));
     let mut alone = names.unit(1, 0);
     alone.appends.remove(0);
     let empty = Database::default();
-    assert!(admission.admit(&alone, |stream| names.head(&empty, stream)).is_ok());
+    assert!(admission.admit(&alone, &names.check(&alone), |stream| names.head(&empty, stream)).is_ok());
 }

@@ -104,10 +104,6 @@ impl Disk {
         (self.faults, self.operations) = (faults, 0);
     }
 
-    pub fn operations(&self) -> u64 {
-        self.operations
-    }
-
     /// The process ends; the page cache stays.
     pub fn kill(&mut self) {
         self.life += 1;

@@ -54,7 +54,9 @@ pub(in crate::store::sqlite) fn locate(
     };
     let after = asked.max(floor);
     let found = search.parts(after.get())?;
-    Ok(found.map(|(head, parts)| Located { head: Version::new(head.last), snapshot, after, parts }))
+    // The tables were looked at before the floor was read: it may have passed them meanwhile.
+    let head = |last: Append| Version::new(last.last).max(floor);
+    Ok(found.map(|(last, parts)| Located { head: head(last), snapshot, after, parts }))
 }
 
 /// A look through everything that may know a stream, from the newest to the oldest.
@@ -192,5 +194,30 @@ impl Located {
             self.parts.remove(0);
         }
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::StreamName;
+
+    /// The tables are older than the floor when a stream is appended to and truncated between two looks.
+    #[test]
+    fn the_head_is_never_below_the_floor() {
+        let connection = Connection::open_in_memory().expect("a database");
+        let stream = StreamName::parse("account-7").expect("valid");
+        let read = StreamRead { stream, from: ReadFrom::After(Version::EMPTY), limit: 9 };
+        let key = StreamKey::of(&read.stream);
+        let append = Append { last: 3, records: 3, row: 1 };
+        let recent = || Recent { last: Some(append), appends: vec![append], ..Recent::default() };
+        for (floor, head) in [(0, 3), (3, 3), (5, 5)] {
+            let floor = Version::new(floor);
+            let located = locate(&connection, &Arc::default(), &key, &read, floor, recent());
+            let mut located = located.expect("readable").expect("there");
+            assert_eq!((located.head.get(), located.after), (head, floor));
+            let next = located.next(&connection).expect("readable");
+            assert_eq!(next, (floor == Version::EMPTY).then_some(append));
+        }
     }
 }

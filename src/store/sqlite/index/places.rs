@@ -94,6 +94,17 @@ mod tests {
         assert_eq!(decode(&[1, 2, 3]).expect_err("no checksum").code(), "corrupt");
     }
 
+    /// The format of stores that exist.
+    #[test]
+    fn the_bytes_never_change() {
+        let bytes = encode(&[place(5, 1), place(9, 400)]);
+        assert_eq!(
+            bytes,
+            [5, 1, 4, 143, 3, 234, 98, 101, 148],
+            "lists in people's stores could not be read any more"
+        );
+    }
+
     #[test]
     fn a_part_begins_with_the_unit_that_holds_the_position() {
         let places = [place(5, 1), place(9, 4), place(11, 9)];

@@ -112,7 +112,27 @@ impl Run {
         }
         let filter = Filter::from_bytes(&bytes).ok_or_else(|| unfit(row.id))?;
         let blocks = u64::try_from(directory.len()).unwrap_or(u64::MAX);
-        if blocks == row.entry_blocks { Ok(Self { row, directory, filter }) } else { Err(unfit(row.id)) }
+        let run = Self { row, directory, filter };
+        let fits = blocks == row.entry_blocks && run.stored_newest(connection)? == row.newest;
+        if fits { Ok(run) } else { Err(unfit(row.id)) }
+    }
+
+    /// The highest transaction id as the entries have it: a wrong one would deny streams that exist.
+    fn stored_newest(&self, connection: &Connection) -> Result<u128> {
+        let mut newest = 0;
+        for family in StreamKey::SIDE_FAMILIES {
+            let end = StreamKey { family: family.saturating_add(1), id: 0, rest: 0 };
+            let behind = self.directory.partition_point(|(first, _)| *first < end);
+            let Some(block) = behind.checked_sub(1) else { continue };
+            let bytes = read_block(connection, self.row.id, u64::try_from(block).unwrap_or(u64::MAX))?;
+            let mut reader = BlockReader::new(&bytes)?;
+            while let Some(entry) = reader.next()? {
+                if entry.key.family == family {
+                    newest = newest.max(entry.key.id);
+                }
+            }
+        }
+        Ok(newest)
     }
 
     /// Whether the run can hold entries of this key.

@@ -47,8 +47,28 @@ pub(in crate::store::sqlite) fn load(
             None => Arc::new(Run::load(connection, row)?),
         });
     }
+    check_cover(&runs, flushed)?;
     let sealed = Sealed { runs, tables: Vec::new(), flushed };
     Ok(Live::new(sealed, Table::default(), heads(connection, partitions)?))
+}
+
+/// Demands that the runs cover the log without gaps: streams in a gap would seem not to exist.
+fn check_cover(runs: &[Arc<Run>], flushed: u64) -> Result<()> {
+    let mut covered = 0_u64;
+    for row in runs.iter().map(|run| run.row) {
+        if row.first_row != covered.saturating_add(1) || row.last_row < row.first_row {
+            return Err(Error::corrupt(format!(
+                "run {} of the index does not follow the one before",
+                row.id
+            ))
+            .expected(format!("row {}", covered.saturating_add(1)), row.first_row));
+        }
+        covered = row.last_row;
+    }
+    if covered == flushed {
+        return Ok(());
+    }
+    Err(Error::corrupt("the index does not go as far as it says").expected(flushed, covered))
 }
 
 /// How far the partitions' logs went when the runs were written.
@@ -86,6 +106,12 @@ fn tail(connection: &Connection, after: u64) -> Result<Vec<Written>> {
         && let Some(row) = rows.next().map_err(fail)?
     {
         let number: i64 = row.get(0).map_err(fail)?;
+        let before = units.last().map_or(after, |unit: &Written| unit.place.row);
+        if number.cast_unsigned() != before.saturating_add(1) {
+            return Err(Error::corrupt("a row of the log is missing")
+                .expected(before.saturating_add(1), number)
+                .advice("keep a copy of the store; restore a backup"));
+        }
         let unit = written(number.cast_unsigned(), row).map_err(|source| {
             Error::corrupt(format!(
                 "row {number} of the log cannot be read, and the indexes behind it cannot be made"
@@ -127,8 +153,11 @@ pub(in crate::store::sqlite) fn clean(connection: &Connection) -> Result<u64> {
             }
             (next, at) = (id.saturating_add(1), end.saturating_sub(1));
         }
-        let flushed: i64 = connection.query_row(FLUSHED, [], |row| row.get(0))?;
+        let flushed = connection.query_row(FLUSHED, [], |row| Ok((row.get(0)?, row.get(1)?)));
+        let (flushed, changes): (i64, i64) = flushed?;
         connection.execute(REMOVE_LISTS, [flushed])?;
+        // A rebuild that was cut short leaves no runs; its number of changes is still above theirs.
+        next = next.max(changes.cast_unsigned().saturating_add(1));
         Ok(known.iter().map(|id| id.cast_unsigned().saturating_add(1)).fold(next, u64::max))
     };
     work().map_err(|source| failure::of("removing the remains of a flush", source))
