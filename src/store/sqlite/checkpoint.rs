@@ -11,9 +11,10 @@ use crate::store::sqlite::settings::BUSY_MS;
 /// How large the write-ahead log may grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WalLimits {
-    /// From here on it is checkpointed.
+    /// What was not moved is checkpointed from here on.
     pub checkpoint_bytes: u64,
-    /// From here on the writer waits, for a moment, for readers to let it start over.
+    /// From here on it is to start over: the writer moves the last of it, and waits a moment for readers. A log that
+    /// has grown once is synced faster than one that grows.
     pub restart_bytes: u64,
     /// From here on appends are refused as overloaded, until readers let it start over.
     pub most_bytes: u64,
@@ -21,7 +22,7 @@ pub struct WalLimits {
 
 impl Default for WalLimits {
     fn default() -> Self {
-        Self { checkpoint_bytes: 8 << 20, restart_bytes: 64 << 20, most_bytes: 256 << 20 }
+        Self { checkpoint_bytes: 8 << 20, restart_bytes: 16 << 20, most_bytes: 256 << 20 }
     }
 }
 
@@ -38,8 +39,9 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    pub(super) fn are_all_moved(self) -> bool {
-        self.in_wal == self.moved
+    /// What is still to be moved.
+    pub(super) fn left(self) -> u64 {
+        self.in_wal.saturating_sub(self.moved)
     }
 }
 

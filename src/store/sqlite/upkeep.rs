@@ -63,28 +63,35 @@ impl Upkeep {
     }
 
     /// What is moved beside the commits never is all of it under load, so now and then the rest is moved between
-    /// two of them, and the log starts over. Little is left by then.
+    /// two of them, and the log starts over; when little is left, or when it cannot wait.
     fn checkpoint(&self, writer: &Writer) -> rusqlite::Result<Frames> {
         let frames = checkpoint::look(writer.connection())?;
-        let bytes = bytes(frames);
-        let is_under_way = self.checkpointer.as_ref().is_some_and(Checkpointer::works);
-        if is_under_way && bytes < self.limits.most_bytes {
+        let (in_wal, left) = (bytes(frames), frames.left().saturating_mul(FRAME_BYTES));
+        let is_late = in_wal >= self.limits.restart_bytes.saturating_mul(2).min(self.limits.most_bytes);
+        let Some(checkpointer) = &self.checkpointer else { return self.between_commits(writer, frames) };
+        if is_late {
+            return self.between_commits(writer, frames);
+        }
+        if checkpointer.works() {
             return Ok(frames);
         }
-        if bytes >= self.limits.restart_bytes {
+        let is_due = in_wal >= self.limits.restart_bytes;
+        if is_due && left <= self.limits.checkpoint_bytes.saturating_div(4) {
+            return self.between_commits(writer, frames);
+        }
+        if is_due || left >= self.limits.checkpoint_bytes {
+            checkpointer.begin();
+        }
+        Ok(frames)
+    }
+
+    fn between_commits(&self, writer: &Writer, frames: Frames) -> rusqlite::Result<Frames> {
+        if bytes(frames) >= self.limits.restart_bytes {
             let frames = checkpoint::restart(writer.connection())?;
             return Ok(if frames.busy { frames } else { Frames::default() });
         }
-        if bytes < self.limits.checkpoint_bytes || frames.are_all_moved() {
-            return Ok(frames);
-        }
-        match &self.checkpointer {
-            None => checkpoint::passive(writer.connection()),
-            Some(checkpointer) => {
-                checkpointer.begin();
-                Ok(frames)
-            }
-        }
+        let is_due = bytes(frames) >= self.limits.checkpoint_bytes && frames.left() > 0;
+        if is_due { checkpoint::passive(writer.connection()) } else { Ok(frames) }
     }
 
     fn note(&mut self, frames: Frames) {
