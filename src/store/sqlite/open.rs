@@ -102,14 +102,14 @@ pub(super) fn open_index(
     if options.rebuild_index {
         index_start::reset(&connection)?;
     }
-    let loaded = index_start::load(&connection, properties.partitions, &[]);
+    let loaded = index_start::load(&connection, properties.partitions, &[], Default::default());
     let live = loaded.or_else(|error| {
         if error.kind() != ErrorKind::Corrupt {
             return Err(error);
         }
         tracing::error!(%error, "sqlite: the stored indexes are damaged; they are made anew from the log");
         index_start::reset(&connection)?;
-        index_start::load(&connection, properties.partitions, &[])
+        index_start::load(&connection, properties.partitions, &[], Default::default())
     })?;
     let live = Arc::new(live);
     let mut keeper = Keeper::new(Arc::clone(&live), next_run);

@@ -87,7 +87,12 @@ pub(in crate::store::sqlite) struct BlockReader<'a> {
 
 impl<'a> BlockReader<'a> {
     pub(in crate::store::sqlite) fn new(block: &'a [u8]) -> Result<Self> {
-        Ok(Self { bytes: Bytes(unseal(block)?), key: [0; KEY_BYTES], before: None })
+        unseal(block).map(Self::checked)
+    }
+
+    /// Reads what [`unseal`] left of a block.
+    pub(in crate::store::sqlite) fn checked(content: &'a [u8]) -> Self {
+        Self { bytes: Bytes(content), key: [0; KEY_BYTES], before: None }
     }
 
     /// The next entry; `None` at the end.

@@ -20,7 +20,7 @@ pub(in crate::store::sqlite) struct Follower {
 
 impl Follower {
     pub(in crate::store::sqlite) fn new(partitions: PartitionCount) -> Self {
-        let live = Live::new(Default::default(), Default::default(), Vec::new());
+        let live = Live::new(Default::default(), Vec::new(), Default::default());
         Self { partitions, live: Arc::new(live), changes: None }
     }
 
@@ -30,7 +30,7 @@ impl Follower {
         let (_, changes) = start::flushed(connection)?;
         if self.changes != Some(changes) {
             let known = self.live.sealed();
-            self.live = Arc::new(start::load(connection, self.partitions, &known.runs)?);
+            self.live = Arc::new(start::load(connection, self.partitions, &known.runs, self.live.cache())?);
             self.changes = Some(changes);
         }
         while start::read_on(connection, &self.live)? {}

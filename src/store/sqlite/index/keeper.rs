@@ -10,6 +10,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use crate::error::Result;
+use crate::store::sqlite::index::cache::BlockCache;
 use crate::store::sqlite::index::live::{Live, Sealed};
 use crate::store::sqlite::index::merge::{Block, Merge, RunWriter};
 use crate::store::sqlite::index::places;
@@ -100,7 +101,7 @@ impl Keeper {
         if self.table.is_none() {
             let table = self.live.sealed().tables.first().cloned()?;
             let id = self.new_run();
-            self.table = Some(Pending::of_table(id, table));
+            self.table = Some(Pending::of_table(id, table, self.live.cache()));
         }
         let pending = self.table.as_mut()?;
         let (work, stage) = match pending.slice() {
@@ -121,7 +122,7 @@ impl Keeper {
                 self.stage = Stage::AddMerge;
                 return Ok(Some(Work::Add { blocks, lists: Vec::new() }));
             }
-            self.merged = self.merge.take().map(Pending::of_merge);
+            self.merged = self.merge.take().map(|merge| Pending::of_merge(merge, self.live.cache()));
         }
         Ok(self.merged.as_mut().map(|pending| {
             let (work, stage) = match pending.slice() {
@@ -208,12 +209,12 @@ fn mergeable(sealed: &Sealed) -> Option<Vec<Arc<Run>>> {
 }
 
 impl Pending {
-    fn of_table(id: u64, table: Arc<Table>) -> Self {
+    fn of_table(id: u64, table: Arc<Table>, cache: Arc<BlockCache>) -> Self {
         let keys = u64::try_from(table.keys()).unwrap_or(u64::MAX);
         let mut writer = RunWriter::new(id, 0, (table.first_row, table.last_row), keys);
         table.entries().into_iter().for_each(|entry| writer.push(entry));
         let mut blocks = writer.take();
-        let (run, last) = writer.finish();
+        let (run, last) = writer.finish(cache);
         blocks.extend(last);
         let lists = table.lists().filter_map(|(event_type, partition, places)| {
             let first = places.first()?;
@@ -229,8 +230,8 @@ impl Pending {
         Self { run, blocks: blocks.into(), lists, table: Some(table), replaces: Vec::new() }
     }
 
-    fn of_merge(merge: Merge) -> Self {
-        let (run, blocks, replaces) = merge.finish();
+    fn of_merge(merge: Merge, cache: Arc<BlockCache>) -> Self {
+        let (run, blocks, replaces) = merge.finish(cache);
         Self { run, blocks: blocks.into(), lists: VecDeque::new(), table: None, replaces }
     }
 

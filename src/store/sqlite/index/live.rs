@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::partition::PartitionId;
+use crate::store::sqlite::index::cache::BlockCache;
 use crate::store::sqlite::index::entry::Append;
 use crate::store::sqlite::index::outline::{Head, Place, Written};
 use crate::store::sqlite::index::run::Run;
@@ -21,7 +22,10 @@ pub(in crate::store::sqlite) struct Sealed {
 
 /// The indexes.
 #[derive(Debug)]
-pub(in crate::store::sqlite) struct Live(RwLock<State>);
+pub(in crate::store::sqlite) struct Live {
+    state: RwLock<State>,
+    cache: Arc<BlockCache>,
+}
 
 #[derive(Debug)]
 struct State {
@@ -68,8 +72,14 @@ impl Recent {
 }
 
 impl Live {
-    pub(in crate::store::sqlite) fn new(sealed: Sealed, active: Table, heads: Vec<Head>) -> Self {
-        Self(RwLock::new(State { active, sealed: Arc::new(sealed), heads }))
+    pub(in crate::store::sqlite) fn new(sealed: Sealed, heads: Vec<Head>, cache: Arc<BlockCache>) -> Self {
+        let (active, sealed) = (Table::default(), Arc::new(sealed));
+        Self { state: RwLock::new(State { active, sealed, heads }), cache }
+    }
+
+    /// The blocks that its runs share.
+    pub(in crate::store::sqlite) fn cache(&self) -> Arc<BlockCache> {
+        Arc::clone(&self.cache)
     }
 
     /// Takes in what was committed, and how far the logs of its partitions go with it. Readers see all of it at
@@ -79,7 +89,7 @@ impl Live {
         units: &[Written],
         heads: impl IntoIterator<Item = (PartitionId, Head)>,
     ) {
-        let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         units.iter().for_each(|unit| state.active.add(unit));
         for (partition, head) in heads {
             if let Some(known) = state.heads.get_mut(usize::from(partition.get())) {
@@ -93,7 +103,7 @@ impl Live {
         if self.read(|state| state.active.units < full) {
             return false;
         }
-        let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let next = state.active.next();
         let table = Arc::new(std::mem::replace(&mut state.active, next));
         let Sealed { runs, tables, flushed } = &*state.sealed;
@@ -104,7 +114,7 @@ impl Live {
 
     /// Changes what is sealed.
     pub(in crate::store::sqlite) fn change(&self, change: impl FnOnce(&Sealed) -> Sealed) {
-        let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.sealed = Arc::new(change(&state.sealed));
     }
 
@@ -171,7 +181,7 @@ impl Live {
     }
 
     fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
-        look(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        look(&self.state.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -6,6 +6,7 @@ use rusqlite::Connection;
 
 use crate::error::Result;
 use crate::store::sqlite::index::block::{BLOCK_BYTES, BlockWriter, seal};
+use crate::store::sqlite::index::cache::BlockCache;
 use crate::store::sqlite::index::entry::{Append, Entry};
 use crate::store::sqlite::index::filter::Filter;
 use crate::store::sqlite::index::run::{Run, RunReader, RunRow, block_id};
@@ -90,7 +91,7 @@ impl RunWriter {
     }
 
     /// The run, and the blocks that were not taken yet.
-    pub(in crate::store::sqlite) fn finish(mut self) -> (Arc<Run>, Vec<Block>) {
+    pub(in crate::store::sqlite) fn finish(mut self, cache: Arc<BlockCache>) -> (Arc<Run>, Vec<Block>) {
         if !self.block.is_empty() {
             self.end_block();
         }
@@ -109,7 +110,7 @@ impl RunWriter {
             self.add(seal(part.to_vec()));
             self.row.filter_blocks = self.row.filter_blocks.saturating_add(1);
         }
-        (Arc::new(Run::new(self.row, self.directory, self.filter)), self.ready)
+        (Arc::new(Run::new(self.row, self.directory, self.filter, cache)), self.ready)
     }
 
     fn end_directory_block(&mut self) {
@@ -171,8 +172,8 @@ impl Merge {
     }
 
     /// The run, the blocks that are left, and the runs in whose place it comes.
-    pub(in crate::store::sqlite) fn finish(self) -> (Arc<Run>, Vec<Block>, Vec<u64>) {
-        let (run, blocks) = self.output.finish();
+    pub(in crate::store::sqlite) fn finish(self, cache: Arc<BlockCache>) -> (Arc<Run>, Vec<Block>, Vec<u64>) {
+        let (run, blocks) = self.output.finish(cache);
         (run, blocks, self.replaces)
     }
 }

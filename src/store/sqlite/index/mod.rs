@@ -10,6 +10,7 @@
 //! reads nothing.
 
 pub(super) mod block;
+pub(super) mod cache;
 pub(super) mod entry;
 pub(super) mod filter;
 pub(super) mod follow;

@@ -3,11 +3,15 @@
 //! Directory and filter are kept in memory, about 1 % and 1.8 bytes an entry; they are blocks of the run too, so
 //! that a start needs no look at the entries.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::error::{Error, Result};
 use crate::store::sqlite::failure;
 use crate::store::sqlite::index::block::{BlockReader, unseal};
+use crate::store::sqlite::index::cache::BlockCache;
 use crate::store::sqlite::index::entry::{Append, Entry};
 use crate::store::sqlite::index::filter::Filter;
 use crate::store::sqlite::key::StreamKey;
@@ -82,6 +86,7 @@ pub(in crate::store::sqlite) struct Run {
     /// The first entry of each block.
     directory: Vec<(StreamKey, u64)>,
     filter: Filter,
+    cache: Arc<BlockCache>,
 }
 
 impl Run {
@@ -89,12 +94,17 @@ impl Run {
         row: RunRow,
         directory: Vec<(StreamKey, u64)>,
         filter: Filter,
+        cache: Arc<BlockCache>,
     ) -> Self {
-        Self { row, directory, filter }
+        Self { row, directory, filter, cache }
     }
 
     /// Reads a stored run's directory and filter.
-    pub(in crate::store::sqlite) fn load(connection: &Connection, row: RunRow) -> Result<Self> {
+    pub(in crate::store::sqlite) fn load(
+        connection: &Connection,
+        row: RunRow,
+        cache: Arc<BlockCache>,
+    ) -> Result<Self> {
         let mut directory = Vec::new();
         let (mut number, end) = (row.entry_blocks, row.entry_blocks.saturating_add(row.directory_blocks));
         while number < end {
@@ -112,7 +122,7 @@ impl Run {
         }
         let filter = Filter::from_bytes(&bytes).ok_or_else(|| unfit(row.id))?;
         let blocks = u64::try_from(directory.len()).unwrap_or(u64::MAX);
-        let run = Self { row, directory, filter };
+        let run = Self { row, directory, filter, cache };
         let fits = blocks == row.entry_blocks && run.stored_newest(connection)? == row.newest;
         if fits { Ok(run) } else { Err(unfit(row.id)) }
     }
@@ -180,8 +190,12 @@ impl Run {
     /// The entries of a key in one block.
     fn entries(&self, connection: &Connection, key: &StreamKey, block: usize) -> Result<Vec<Append>> {
         let number = u64::try_from(block).unwrap_or(u64::MAX);
-        let bytes = read_block(connection, self.row.id, number)?;
-        let mut reader = BlockReader::new(&bytes)?;
+        let read = || {
+            let block = read_block(connection, self.row.id, number)?;
+            unseal(&block).map(Bytes::copy_from_slice)
+        };
+        let bytes = self.cache.block(self.row.id, number, read)?;
+        let mut reader = BlockReader::checked(&bytes);
         let mut found = Vec::new();
         while let Some(entry) = reader.next()? {
             if entry.key > *key {

@@ -9,10 +9,10 @@ use crate::error::{Error, Result};
 use crate::partition::{PartitionCount, PartitionId};
 use crate::store::sqlite::body::Body;
 use crate::store::sqlite::failure;
+use crate::store::sqlite::index::cache::BlockCache;
 use crate::store::sqlite::index::live::{Live, Sealed};
 use crate::store::sqlite::index::outline::{Head, Outline, Place, Written};
 use crate::store::sqlite::index::run::{self, Run};
-use crate::store::sqlite::index::table::Table;
 use crate::stream::Position;
 
 const FLUSHED: &str = include_str!("../sql/flushed.sql");
@@ -38,18 +38,19 @@ pub(in crate::store::sqlite) fn load(
     connection: &Connection,
     partitions: PartitionCount,
     known: &[Arc<Run>],
+    cache: Arc<BlockCache>,
 ) -> Result<Live> {
     let (flushed, _) = flushed(connection)?;
     let mut runs = Vec::new();
     for row in run::stored(connection)? {
         runs.push(match known.iter().find(|run| run.row == row) {
             Some(run) => Arc::clone(run),
-            None => Arc::new(Run::load(connection, row)?),
+            None => Arc::new(Run::load(connection, row, Arc::clone(&cache))?),
         });
     }
     check_cover(&runs, flushed)?;
     let sealed = Sealed { runs, tables: Vec::new(), flushed };
-    Ok(Live::new(sealed, Table::default(), heads(connection, partitions)?))
+    Ok(Live::new(sealed, heads(connection, partitions)?, cache))
 }
 
 /// Demands that the runs cover the log without gaps: streams in a gap would seem not to exist.
