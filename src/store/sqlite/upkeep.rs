@@ -18,11 +18,13 @@ pub(super) struct Upkeep {
     wal_bytes: u64,
     /// Who checkpoints beside the commits; without one it is done between them.
     checkpointer: Option<Checkpointer>,
+    /// The log does not try to start over before it has so many bytes.
+    try_again_at: u64,
 }
 
 impl Upkeep {
     pub(super) fn new(limits: WalLimits, status: Shared, checkpointer: Option<Checkpointer>) -> Self {
-        Self { limits, status, wal_bytes: 0, checkpointer }
+        Self { limits, status, wal_bytes: 0, checkpointer, try_again_at: 0 }
     }
 
     /// Runs after a batch was answered. A checkpoint that fails is counted and told, and tried again
@@ -64,34 +66,39 @@ impl Upkeep {
 
     /// What is moved beside the commits never is all of it under load, so now and then the rest is moved between
     /// two of them, and the log starts over; when little is left, or when it cannot wait.
-    fn checkpoint(&self, writer: &Writer) -> rusqlite::Result<Frames> {
+    fn checkpoint(&mut self, writer: &Writer) -> rusqlite::Result<Frames> {
         let frames = checkpoint::look(writer.connection())?;
         let (in_wal, left) = (bytes(frames), frames.left().saturating_mul(FRAME_BYTES));
-        let is_late = in_wal >= self.limits.restart_bytes.saturating_mul(2).min(self.limits.most_bytes);
-        let Some(checkpointer) = &self.checkpointer else { return self.between_commits(writer, frames) };
-        if is_late {
-            return self.between_commits(writer, frames);
-        }
-        if checkpointer.works() {
+        let WalLimits { checkpoint_bytes, restart_bytes, most_bytes } = self.limits;
+        let is_full = in_wal >= most_bytes;
+        let is_due = in_wal >= restart_bytes;
+        let Some(checkpointer) = &self.checkpointer else {
+            return match is_due && (is_full || in_wal >= self.try_again_at) {
+                true => self.restart(writer, in_wal),
+                false if in_wal >= checkpoint_bytes && left > 0 => checkpoint::passive(writer.connection()),
+                false => Ok(frames),
+            };
+        };
+        if checkpointer.works() && !is_full {
             return Ok(frames);
         }
-        let is_due = in_wal >= self.limits.restart_bytes;
-        if is_due && left <= self.limits.checkpoint_bytes.saturating_div(4) {
-            return self.between_commits(writer, frames);
+        let little_is_left = left <= checkpoint_bytes.saturating_div(4);
+        let is_late = in_wal >= restart_bytes.saturating_mul(2);
+        if is_full || (is_due && (little_is_left || is_late) && in_wal >= self.try_again_at) {
+            return self.restart(writer, in_wal);
         }
-        if is_due || left >= self.limits.checkpoint_bytes {
+        if left >= checkpoint_bytes || (is_due && !little_is_left) {
             checkpointer.begin();
         }
         Ok(frames)
     }
 
-    fn between_commits(&self, writer: &Writer, frames: Frames) -> rusqlite::Result<Frames> {
-        if bytes(frames) >= self.limits.restart_bytes {
-            let frames = checkpoint::restart(writer.connection())?;
-            return Ok(if frames.busy { frames } else { Frames::default() });
-        }
-        let is_due = bytes(frames) >= self.limits.checkpoint_bytes && frames.left() > 0;
-        if is_due { checkpoint::passive(writer.connection()) } else { Ok(frames) }
+    /// Lets the log start over. Where a reader is in the way it has grown a good deal before that is tried again:
+    /// each try makes commits wait.
+    fn restart(&mut self, writer: &Writer, in_wal: u64) -> rusqlite::Result<Frames> {
+        let frames = checkpoint::restart(writer.connection())?;
+        self.try_again_at = if frames.busy { in_wal.saturating_add(self.limits.checkpoint_bytes) } else { 0 };
+        Ok(if frames.busy { frames } else { Frames::default() })
     }
 
     fn note(&mut self, frames: Frames) {
