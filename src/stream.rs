@@ -149,7 +149,7 @@ pub struct StreamName(Arc<str>);
 
 impl StreamName {
     /// What a side stream's category has behind its aggregate's.
-    pub(crate) const SIDE_SUFFIX: &'static str = SIDE_SUFFIX;
+    pub const SIDE_SUFFIX: &'static str = SIDE_SUFFIX;
 
     /// Reads a name, as a store or a person gives it.
     ///
