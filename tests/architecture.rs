@@ -202,6 +202,28 @@ fn time_and_randomness_come_from_one_file() {
 }
 
 #[test]
+fn every_sql_file_is_used() {
+    fn named(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                named(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "sql") {
+                found.push(path);
+            }
+        }
+    }
+    let mut all = Vec::new();
+    named(Path::new("src"), &mut all);
+    assert!(all.len() > 20, "the search is broken");
+    let code: String =
+        files(Path::new("src")).iter().map(|path| fs::read_to_string(path).expect("text")).collect();
+    let name = |path: &PathBuf| format!("sql/{}\"", path.file_name().expect("a name").to_string_lossy());
+    let unused: Vec<_> = all.iter().filter(|path| !code.contains(&name(path))).collect();
+    assert!(unused.is_empty(), "{unused:?}");
+}
+
+#[test]
 fn sql_stands_in_sql_files() {
     let verbs = ["SELECT ", "INSERT INTO ", "CREATE TABLE", "UPDATE ", "DELETE FROM "];
     let wrong: Vec<_> = files(Path::new("src"))

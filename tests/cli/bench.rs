@@ -17,7 +17,7 @@ const TINY: [&str; 9] =
     ["bench", "--clients", "4", "--in-flight", "3", "--accounts", "20", "--commands", "400"];
 const HERE: [&str; 2] = ["--store", "sqlite:bench.db"];
 /// Every field of the report. Programs read them: add, do not rename.
-const FIELDS: [&str; 51] = [
+const FIELDS: [&str; 52] = [
     "store",
     "clients",
     "in_flight",
@@ -65,6 +65,7 @@ const FIELDS: [&str; 51] = [
     "tail",
     "recover_seconds",
     "recover_settled",
+    "recover_rows_read",
     "recover_scanned",
     "restart_seconds",
     "restart_open_seconds",

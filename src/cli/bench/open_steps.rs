@@ -39,6 +39,8 @@ pub(super) async fn measure(options: &Options, place: &Place) -> Result<Recovery
     let watch = Stopwatch::start();
     let recovery = handler.recover(Duration::ZERO).await?;
     let time = watch.elapsed();
+    let stats = handler.stats();
+    let read = stats.loaded.saturating_add(stats.scanned);
     store.close().await?;
     check(&recovery, options.open_steps)?;
     Ok(RecoveryReport {
@@ -47,6 +49,7 @@ pub(super) async fn measure(options: &Options, place: &Place) -> Result<Recovery
         recover_seconds: Some(time.as_secs_f64()),
         recover_settled: Some(recovery.settled()),
         recover_scanned: Some(recovery.scanned),
+        recover_rows_read: Some(read),
     })
 }
 

@@ -95,6 +95,8 @@ pub(super) struct RecoveryReport {
     pub(super) recover_settled: Option<u64>,
     /// Records after the requests' versions, summed over the steps; those of an account share a scan.
     pub(super) recover_scanned: Option<u64>,
+    /// Records of accounts that were read for it, each as often as it was read.
+    pub(super) recover_rows_read: Option<u64>,
 }
 
 /// What a start after a kill took.

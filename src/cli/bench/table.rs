@@ -64,7 +64,7 @@ fn rows(report: &Report) -> Vec<Row> {
         ("first load, rows", report.cold_load_rows.map(figure), None, 0),
         ("open steps", recovery.open_steps.map(figure), None, 0),
         ("recovery, s", recovery.recover_seconds, None, 3),
-        ("recovery, rows", recovery.recover_scanned.map(figure), None, 0),
+        ("recovery, rows", recovery.recover_rows_read.map(figure), None, 0),
         ("restart, s", report.restart.restart_seconds, None, 3),
         ("of it opening, s", report.restart.restart_open_seconds, None, 3),
     ]

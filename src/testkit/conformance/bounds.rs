@@ -43,8 +43,22 @@ fn bad_units(subject: &Subject) -> Vec<(&'static str, Unit)> {
     let step = StepName::keyed("step", "k".repeat(limits::STEP_BYTES));
     let long_step = NewRecord { cause: Some(Cause { step, ..cause(1, "a") }), ..event("x") };
     let requester = |name: String| NewRecord { requester: Some(name), ..event("x") };
+    let largest = event(vec![7; limits::PAYLOAD_BYTES]);
     let mut bad = vec![
         ("too many records", unit(&a, v(0), events("x", limits::UNIT_RECORDS + 1))),
+        (
+            "payloads too large together",
+            unit(&a, v(0), vec![largest; limits::UNIT_BYTES / limits::PAYLOAD_BYTES + 1]),
+        ),
+        (
+            "too many streams",
+            Unit {
+                appends: [to(&a, v(0), events("x", 1))]
+                    .into_iter()
+                    .chain((0..limits::UNIT_STREAMS).map(|at| to(&side(at), v(0), vec![])))
+                    .collect(),
+            },
+        ),
         ("a payload too large", unit(&a, v(0), vec![event(vec![7; limits::PAYLOAD_BYTES + 1])])),
         ("a step name too long", unit(&a, v(0), vec![long_step])),
         ("an empty requester", unit(&a, v(0), vec![requester(String::new())])),

@@ -1,1 +1,0 @@
-SELECT max(row) FROM units
