@@ -61,7 +61,7 @@ pub struct Limits {
     pub command_bytes: usize,
     /// Most events of one decision.
     pub decision_events: usize,
-    /// Most commands that wait in one lane; further callers wait for room.
+    /// Most commands that wait in one lane, and most that wait there in lists; further callers wait for room.
     pub lane_queue: usize,
     /// Most commands that one lane decides and commits together.
     pub lane_batch: usize,
@@ -85,7 +85,14 @@ impl Default for Limits {
             lane_batch: 2_048,
             cached_aggregates: 8_192,
             attempts: 16,
-            sweep_page: 256,
+            sweep_page: 2_048,
         }
+    }
+}
+
+impl Limits {
+    /// Most commands that enter a lane together.
+    pub(crate) fn list(&self) -> usize {
+        self.lane_batch.min(self.lane_queue).max(1)
     }
 }

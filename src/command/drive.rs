@@ -1,9 +1,8 @@
 //! How a round's tasks move on: each is asked for its next action, gets what the round has in hand, and stages a
 //! unit; when the list has landed, it hears what became of it.
 
-use tokio::sync::oneshot;
-
 use crate::command::aggregate::Aggregate;
+use crate::command::caller::Caller;
 use crate::command::load;
 use crate::command::reply::Reply;
 use crate::command::round::{Place, Round};
@@ -135,9 +134,8 @@ impl<D: Decider> Round<D> {
         match &ending {
             // A submitted step is settled by this process, unless it dies: then a recovery sweep does it.
             Ok(_) if submitted => {
-                let (nobody, _) = oneshot::channel();
                 let (id, transaction) = (task.aggregate.clone(), task.transaction);
-                let follow_up = Task::new(shared, id, transaction, Purpose::Recover, nobody);
+                let follow_up = Task::new(shared, id, transaction, Purpose::Recover, Caller::Nobody);
                 self.follow_ups.push(Box::new(follow_up));
             }
             Err(error) if error.kind() == ErrorKind::LostHistory => {

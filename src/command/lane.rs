@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use quick_cache::unsync::Cache;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::command::aggregate::Aggregate;
 use crate::command::round::{Query, Round};
@@ -21,6 +21,7 @@ use crate::command::task::Task;
 use crate::decider::Decider;
 use crate::error::Error;
 use crate::hash::HashSet;
+use crate::limits;
 use crate::partition::PartitionId;
 use crate::protocol::Atomicity;
 use crate::store::UnitResult;
@@ -32,6 +33,8 @@ const FLIGHTS: usize = 8;
 /// Work for a lane.
 pub(super) enum Job<D: Decider> {
     Task(Box<Task<D>>),
+    /// Tasks that begin in one round, as far as they may, and the room that they wait in.
+    List(Vec<Box<Task<D>>>, OwnedSemaphorePermit),
     Query(Query<D>),
 }
 
@@ -101,14 +104,22 @@ impl<D: Decider> Lane<D> {
 
     fn admit(&mut self, job: Job<D>) {
         match job {
-            Job::Task(mut task) => match self.stopped(&task.aggregate) {
-                Some(error) => task.fail(error),
-                None => self.waiting.push(task),
-            },
+            Job::Task(task) => self.wait(task),
+            Job::List(tasks, room) => {
+                tasks.into_iter().for_each(|task| self.wait(task));
+                drop(room);
+            }
             Job::Query(query) => match self.stopped(&query.aggregate) {
                 Some(error) => (query.look)(Err(error)),
                 None => self.queries.push(query),
             },
+        }
+    }
+
+    fn wait(&mut self, mut task: Box<Task<D>>) {
+        match self.stopped(&task.aggregate) {
+            Some(error) => task.fail(error),
+            None => self.waiting.push(task),
         }
     }
 
@@ -134,7 +145,7 @@ impl<D: Decider> Lane<D> {
         let is_busy = |id: &AggregateId| flights.iter().any(|flight| flight.round.holds(id));
         let mut held_up: HashSet<AggregateId> = HashSet::default();
         for task in std::mem::take(&mut self.waiting) {
-            if held_up.contains(&task.aggregate) {
+            if round.tasks.len() >= limits::LIST_UNITS || held_up.contains(&task.aggregate) {
                 self.waiting.push(task);
             } else if is_busy(&task.aggregate) {
                 held_up.insert(task.aggregate.clone());

@@ -1,9 +1,11 @@
 //! The front door: commands in, outcomes out, each exactly once for ever.
 
 mod aggregate;
+mod caller;
 mod compact;
 mod drive;
 mod lane;
+mod list;
 mod load;
 mod outcome;
 mod records;
@@ -18,7 +20,7 @@ mod task;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 pub use outcome::{Outcome, Receipt};
 pub use recover::Recovery;
@@ -31,14 +33,16 @@ use crate::decider::{Decider, guarded};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event;
 use crate::id::{Fingerprint, StepName, TransactionId};
+use crate::partition::PartitionId;
 use crate::side_stream::SideStream;
 use crate::store::{EventStore, ReadFrom};
 use crate::stream::{AggregateId, Version};
+use caller::{Caller, Ending, Finished};
 use lane::{Job, Lane};
 use round::Query;
 use settings::Counters;
 use shared::Shared;
-use task::{Ask, Ending, Finished, Purpose, Task};
+use task::{Ask, Purpose, Task};
 
 /// Replies that may wait for their handler.
 const REPLY_QUEUE: usize = 4_096;
@@ -56,7 +60,14 @@ pub struct CommandHandler<D: Decider> {
     lanes: Arc<[Slot<D>]>,
 }
 
-type Slot<D> = Mutex<Option<mpsc::Sender<Job<D>>>>;
+type Slot<D> = Mutex<Option<Entrance<D>>>;
+
+/// Where a lane takes its work from.
+struct Entrance<D: Decider> {
+    jobs: mpsc::Sender<Job<D>>,
+    /// Room for tasks that come in lists; a list is one job however long it is.
+    list_room: Arc<Semaphore>,
+}
 
 impl<D: Decider> CommandHandler<D> {
     /// A handler with default settings.
@@ -95,30 +106,6 @@ impl<D: Decider> CommandHandler<D> {
         let purpose = Purpose::Handle(self.ask(command, None)?);
         let ending = self.send(aggregate.clone(), transaction, purpose).await?;
         outcome_of(answered(ending).await?)
-    }
-
-    /// Handles many commands, side by side across partitions; commands of one aggregate in the order
-    /// given. Each gets its own result, in the order given.
-    pub async fn handle_many(
-        &self,
-        commands: impl IntoIterator<Item = (AggregateId, TransactionId, D::Command)>,
-    ) -> Vec<Result<Outcome<D::Rejection>>> {
-        let mut endings = Vec::new();
-        for (aggregate, transaction, command) in commands {
-            endings.push(match self.ask(command, None) {
-                Ok(ask) => self.send(aggregate, transaction, Purpose::Handle(ask)).await,
-                Err(error) => Err(error),
-            });
-        }
-        let mut results = Vec::with_capacity(endings.len());
-        for ending in endings {
-            let finished = match ending {
-                Ok(ending) => answered(ending).await,
-                Err(error) => Err(error),
-            };
-            results.push(finished.and_then(outcome_of));
-        }
-        results
     }
 
     /// Records a command durably and returns; it is settled right after, by this process or, should that
@@ -244,28 +231,34 @@ impl<D: Decider> CommandHandler<D> {
         transaction: TransactionId,
         purpose: Purpose<D::Command>,
     ) -> Result<oneshot::Receiver<Ending<D>>> {
-        let (reply, ending) = oneshot::channel();
-        let task = Task::new(&self.shared, aggregate.clone(), transaction, purpose, reply);
+        let (caller, ending) = oneshot::channel();
+        let task = Task::new(&self.shared, aggregate.clone(), transaction, purpose, Caller::Alone(caller));
         self.enqueue(&aggregate, Job::Task(Box::new(task))).await?;
         Ok(ending)
     }
 
     async fn enqueue(&self, aggregate: &AggregateId, job: Job<D>) -> Result<()> {
-        self.lane(aggregate)?.send(job).await.map_err(|_| not_taken())
+        let partition = self.shared.properties.partitions.of(aggregate.cardinal());
+        self.entrance(partition)?.jobs.send(job).await.map_err(|_| not_taken())
     }
 
-    /// The lane of an aggregate's partition, begun where it does not run.
-    fn lane(&self, aggregate: &AggregateId) -> Result<mpsc::Sender<Job<D>>> {
-        let partition = self.shared.properties.partitions.of(aggregate.cardinal());
+    /// The entrance of a partition's lane, which is begun where it does not run.
+    fn entrance(&self, partition: PartitionId) -> Result<Entrance<D>> {
         let slot = self.lanes.get(usize::from(partition.get())).ok_or_else(not_taken)?;
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(lane) = slot.as_ref().filter(|lane| !lane.is_closed()) {
-            return Ok(lane.clone());
+        if let Some(entrance) = slot.as_ref().filter(|entrance| !entrance.jobs.is_closed()) {
+            return Ok(entrance.clone());
         }
-        let (sender, jobs) = mpsc::channel(self.shared.settings.limits.lane_queue.max(1));
-        tokio::spawn(Lane::new(Arc::clone(&self.shared), partition).run(jobs));
-        *slot = Some(sender.clone());
-        Ok(sender)
+        let room = self.shared.settings.limits.lane_queue.max(1);
+        let (jobs, taken) = mpsc::channel(room);
+        tokio::spawn(Lane::new(Arc::clone(&self.shared), partition).run(taken));
+        Ok(slot.insert(Entrance { jobs, list_room: Arc::new(Semaphore::new(room)) }).clone())
+    }
+}
+
+impl<D: Decider> Clone for Entrance<D> {
+    fn clone(&self) -> Self {
+        Self { jobs: self.jobs.clone(), list_room: Arc::clone(&self.list_room) }
     }
 }
 

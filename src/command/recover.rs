@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::command::CommandHandler;
+use crate::command::list::Lists;
 use crate::command::task::Purpose;
 use crate::decider::Decider;
 use crate::error::{Error, Result};
@@ -87,7 +88,8 @@ impl<D: Decider> CommandHandler<D> {
         recovery: &mut Recovery,
         failed: &mut HashSet<StreamName>,
     ) {
-        let mut waiting = Vec::with_capacity(page.len());
+        let mut lists = Lists::new(self);
+        let mut sent = Vec::with_capacity(page.len());
         let now = self.shared.clock.now();
         for step in page {
             let pause = older_than.saturating_mul(1 << step.resumed.min(16));
@@ -98,13 +100,10 @@ impl<D: Decider> CommandHandler<D> {
                 continue;
             }
             let Some((aggregate, transaction)) = step.stream.side_parts() else { continue };
-            waiting.push((step.stream, self.send(aggregate, transaction, Purpose::Recover).await));
+            lists.push(self, Ok((aggregate, transaction, Purpose::Recover))).await;
+            sent.push(step.stream);
         }
-        for (stream, ending) in waiting {
-            let ending = match ending {
-                Ok(ending) => super::answered(ending).await,
-                Err(error) => Err(error),
-            };
+        for (stream, ending) in sent.into_iter().zip(lists.finish(self).await) {
             if ending.is_err() {
                 failed.insert(stream.clone());
             }
@@ -114,7 +113,7 @@ impl<D: Decider> CommandHandler<D> {
 }
 
 impl Recovery {
-    fn add<R>(&mut self, stream: StreamName, ending: Result<super::task::Finished<R>>) {
+    fn add<R>(&mut self, stream: StreamName, ending: Result<super::caller::Finished<R>>) {
         let counter = match &ending {
             Ok(finished) => {
                 self.scanned = self.scanned.saturating_add(finished.scanned);

@@ -1,9 +1,8 @@
 //! One command on its way through the protocol: the attempt, and the values that it moves.
 
-use tokio::sync::oneshot;
-
 use crate::command::aggregate::Aggregate;
-use crate::command::outcome::{OVERRULED_SCHEMA, Outcome, Settlement};
+use crate::command::caller::{Caller, Ending, Finished};
+use crate::command::outcome::{OVERRULED_SCHEMA, Settlement};
 use crate::command::records::{self, Content};
 use crate::command::shared::Shared;
 use crate::decider::{Decider, guarded};
@@ -30,16 +29,6 @@ pub(super) enum Purpose<C> {
     Recover,
     Overrule { step: StepName, reason: String },
 }
-
-/// How a task ended.
-pub(super) struct Finished<R> {
-    /// The step that was settled and what it came to; `None` where nothing was.
-    pub(super) settled: Option<(StepName, Outcome<R>)>,
-    /// Records that its scans read.
-    pub(super) scanned: u64,
-}
-
-pub(super) type Ending<D> = Result<Finished<<D as Decider>::Rejection>>;
 
 /// A decision, encoded.
 pub(super) enum Decided<E> {
@@ -72,7 +61,7 @@ pub(super) struct Task<D: Decider> {
     /// Why the rules could not be run.
     pub(super) failure: Option<Error>,
     /// Gone once the task has ended.
-    pub(super) reply: Option<oneshot::Sender<Ending<D>>>,
+    pub(super) caller: Option<Caller<D>>,
 }
 
 impl<D: Decider> Task<D> {
@@ -81,7 +70,7 @@ impl<D: Decider> Task<D> {
         aggregate: AggregateId,
         transaction: TransactionId,
         purpose: Purpose<D::Command>,
-        reply: oneshot::Sender<Ending<D>>,
+        caller: Caller<D>,
     ) -> Self {
         Self {
             place: 0,
@@ -100,12 +89,12 @@ impl<D: Decider> Task<D> {
             restarts: 0,
             unknown: None,
             failure: None,
-            reply: Some(reply),
+            caller: Some(caller),
         }
     }
 
     pub(super) fn is_finished(&self) -> bool {
-        self.reply.is_none()
+        self.caller.is_none()
     }
 
     /// Takes in the side stream. Contents of another schema version are compared as today's code would
@@ -280,8 +269,8 @@ impl<D: Decider> Task<D> {
 
     /// Answers the caller, if it still listens.
     pub(super) fn end(&mut self, ending: Ending<D>) {
-        if let Some(reply) = self.reply.take() {
-            drop(reply.send(ending));
+        if let Some(caller) = self.caller.take() {
+            caller.hear(ending);
         }
     }
 

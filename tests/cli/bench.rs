@@ -17,7 +17,7 @@ const TINY: [&str; 9] =
     ["bench", "--clients", "4", "--in-flight", "3", "--accounts", "20", "--commands", "400"];
 const HERE: [&str; 2] = ["--store", "sqlite:bench.db"];
 /// Every field of the report. Programs read them: add, do not rename.
-const FIELDS: [&str; 52] = [
+const FIELDS: [&str; 53] = [
     "store",
     "clients",
     "in_flight",
@@ -26,6 +26,7 @@ const FIELDS: [&str; 52] = [
     "ids",
     "duplicates",
     "hot",
+    "lists",
     "age",
     "cold",
     "seed",

@@ -17,8 +17,9 @@ use crate::clock::Stopwatch;
 
 /// Whom the clients send to.
 pub(super) trait Target: Clone + Send + Sync + 'static {
-    /// Carries a command out, durably, and makes sure that the answer is the right one.
-    fn carry_out(&self, order: Order) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// Carries commands out, durably, and makes sure that each answer is the right one. They are handed over together
+    /// and answered together.
+    fn carry_out(&self, orders: Vec<Order>) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
 /// What one round came to.
@@ -92,7 +93,6 @@ impl Client {
         shift: Arc<Shift>,
     ) -> Result<Self, Failure> {
         let in_flight = usize::try_from(manner.in_flight)?;
-        let mut orders = Vec::with_capacity(in_flight);
         let mut times = Vec::with_capacity(in_flight);
         loop {
             let count = shift.take(u64::from(manner.in_flight));
@@ -100,11 +100,9 @@ impl Client {
                 return Ok(self);
             }
             let answered = self.made;
-            orders.extend((0..count).map(|_| self.next(&plan, manner, answered)));
-            let mut sent: FuturesUnordered<_> = orders.drain(..).map(|order| timed(&target, order)).collect();
-            while let Some(answered) = sent.next().await {
-                times.push(answered.inspect_err(|_| shift.stop())?);
-            }
+            let orders: Vec<_> = (0..count).map(|_| self.next(&plan, manner, answered)).collect();
+            let sent = send(&target, orders, manner.lists, &mut times).await;
+            sent.inspect_err(|_| shift.stop())?;
             shift.note(&times);
             times.clear();
         }
@@ -124,8 +122,28 @@ impl Client {
     }
 }
 
-async fn timed<T: Target>(target: &T, order: Order) -> Result<Duration, Failure> {
+/// Sends commands, waits for all answers, and notes how long each took.
+async fn send<T: Target>(
+    target: &T,
+    orders: Vec<Order>,
+    as_list: bool,
+    times: &mut Vec<Duration>,
+) -> Result<(), Failure> {
+    if as_list {
+        let count = orders.len();
+        let time = timed(target, orders).await?;
+        times.extend(std::iter::repeat_n(time, count));
+        return Ok(());
+    }
+    let mut sent: FuturesUnordered<_> = orders.into_iter().map(|order| timed(target, vec![order])).collect();
+    while let Some(time) = sent.next().await {
+        times.push(time?);
+    }
+    Ok(())
+}
+
+async fn timed<T: Target>(target: &T, orders: Vec<Order>) -> Result<Duration, Failure> {
     let watch = Stopwatch::start();
-    target.carry_out(order).await?;
+    target.carry_out(orders).await?;
     Ok(watch.elapsed())
 }

@@ -15,7 +15,7 @@ use crate::cli::failure::Failure;
 
 /// Most commands that wait for the thread; further clients wait for room.
 const QUEUE: usize = 4_096;
-/// Most commands of one commit.
+/// A commit takes no further jobs from so many commands on.
 const BATCH: usize = 2_048;
 /// From here on the write-ahead log is checkpointed, as the store's own is.
 const CHECKPOINT_FRAMES: u64 = (8 << 20) / 4_120;
@@ -23,9 +23,9 @@ const CHECKPOINT_FRAMES: u64 = (8 << 20) / 4_120;
 const OPEN: &str = include_str!("sql/floor_open.sql");
 const INSERT: &str = include_str!("sql/floor_insert.sql");
 
-/// A command that waits for its commit.
+/// A client's commands, which wait for their commit.
 struct Job {
-    bodies: [Vec<u8>; 3],
+    bodies: Vec<[Vec<u8>; 3]>,
     reply: oneshot::Sender<()>,
 }
 
@@ -37,10 +37,11 @@ pub(super) struct Door {
 }
 
 impl Target for Door {
-    async fn carry_out(&self, order: Order) -> Result<(), Failure> {
+    async fn carry_out(&self, orders: Vec<Order>) -> Result<(), Failure> {
         let (reply, answer) = oneshot::channel();
         let died = || Failure::Run("the bare loop stopped before it answered".to_owned());
-        let job = Job { bodies: self.bodies.of(order.transaction), reply };
+        let bodies = orders.into_iter().map(|order| self.bodies.of(order.transaction)).collect();
+        let job = Job { bodies, reply };
         self.sender.send(job).await.map_err(|_| died())?;
         answer.await.map_err(|_| died())
     }
@@ -86,9 +87,11 @@ fn serve(
 ) -> rusqlite::Result<()> {
     let mut batch = Vec::with_capacity(BATCH);
     while let Some(job) = jobs.blocking_recv() {
+        let mut commands = job.bodies.len();
         batch.push(job);
-        while batch.len() < BATCH {
+        while commands < BATCH {
             let Ok(job) = jobs.try_recv() else { break };
+            commands = commands.saturating_add(job.bodies.len());
             batch.push(job);
         }
         commit(connection, &batch)?;
@@ -105,7 +108,7 @@ fn serve(
 fn commit(connection: &Connection, batch: &[Job]) -> rusqlite::Result<()> {
     connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
     let mut insert = connection.prepare_cached(INSERT)?;
-    for body in batch.iter().flat_map(|job| &job.bodies) {
+    for body in batch.iter().flat_map(|job| job.bodies.iter().flatten()) {
         insert.execute([body])?;
     }
     connection.prepare_cached("COMMIT")?.execute([])?;

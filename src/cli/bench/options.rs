@@ -40,6 +40,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "M", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(super) in_flight: u32,
 
+    /// Each client hands its commands over, and hears their answers, in one list (`handle_many`).
+    #[arg(long)]
+    pub(super) lists: bool,
+
     /// Accounts that commands are drawn for, evenly.
     #[arg(long, value_name = "A", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub(super) accounts: u32,
@@ -122,6 +126,7 @@ pub(super) enum StoreChoice {
 pub(super) struct Manner {
     pub(super) clients: u32,
     pub(super) in_flight: u32,
+    pub(super) lists: bool,
     pub(super) duplicates: f64,
 }
 
@@ -176,7 +181,8 @@ impl Options {
 
     /// How the clients work.
     pub(super) fn manner(&self) -> Manner {
-        Manner { clients: self.clients, in_flight: self.in_flight, duplicates: self.duplicates }
+        let (clients, in_flight) = (self.clients, self.in_flight);
+        Manner { clients, in_flight, lists: self.lists, duplicates: self.duplicates }
     }
 }
 

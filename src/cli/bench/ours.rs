@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::cli::bench::account::{Account, Command};
+use crate::cli::bench::account::{Account, Command, Rejection};
 use crate::cli::bench::crew::Target;
 use crate::cli::bench::plan::Order;
 use crate::cli::failure::Failure;
 use crate::command::{CommandHandler, Outcome};
+use crate::id::TransactionId;
 use crate::stream::AggregateId;
 
 /// A command handler, and the accounts by number.
@@ -33,18 +34,34 @@ pub(super) fn accounts(count: u32) -> Result<Arc<[AggregateId]>, Failure> {
 }
 
 impl Target for Ours {
-    async fn carry_out(&self, order: Order) -> Result<(), Failure> {
+    async fn carry_out(&self, orders: Vec<Order>) -> Result<(), Failure> {
+        if let [order] = orders.as_slice() {
+            let (account, transaction, command) = self.command(order)?;
+            return check(order, self.handler.handle(&account, transaction, command).await?);
+        }
+        let commands: Vec<_> = orders.iter().map(|order| self.command(order)).collect::<Result<_, _>>()?;
+        let outcomes = self.handler.handle_many(commands).await;
+        orders.iter().zip(outcomes).try_for_each(|(order, outcome)| check(order, outcome?))
+    }
+}
+
+impl Ours {
+    fn command(&self, order: &Order) -> Result<(AggregateId, TransactionId, Command), Failure> {
         let account = self.accounts.get(order.account);
         let account = account.ok_or_else(|| Failure::Run(format!("no account {}", order.account)))?;
-        let command = Command::Hold { cents: order.cents };
-        match self.handler.handle(account, order.transaction, command).await? {
-            Outcome::Accepted(receipt) if receipt.replay == order.duplicate => Ok(()),
-            outcome => Err(Failure::Run(format!(
-                "a wrong answer: account {account}, transaction {}, sent {}: {outcome:?}",
-                order.transaction,
-                if order.duplicate { "again" } else { "for the first time" },
-            ))),
-        }
+        Ok((account.clone(), order.transaction, Command::Hold { cents: order.cents }))
+    }
+}
+
+fn check(order: &Order, outcome: Outcome<Rejection>) -> Result<(), Failure> {
+    match outcome {
+        Outcome::Accepted(receipt) if receipt.replay == order.duplicate => Ok(()),
+        outcome => Err(Failure::Run(format!(
+            "a wrong answer: account {}, transaction {}, sent {}: {outcome:?}",
+            order.account,
+            order.transaction,
+            if order.duplicate { "again" } else { "for the first time" },
+        ))),
     }
 }
 
@@ -65,8 +82,8 @@ mod tests {
             cents,
             duplicate,
         };
-        ours.carry_out(order("1", 5, false)).await.expect("new");
-        ours.carry_out(order("1", 5, true)).await.expect("a replay");
+        ours.carry_out(vec![order("1", 5, false)]).await.expect("new");
+        ours.carry_out(vec![order("1", 5, true)]).await.expect("a replay");
         for wrong in [
             order("1", 5, false),
             order("2", 5, true),
@@ -74,7 +91,7 @@ mod tests {
             order("3", i64::MAX, false),
             Order { account: 1, ..order("4", 5, false) },
         ] {
-            let failure = ours.carry_out(wrong).await.expect_err("wrong");
+            let failure = ours.carry_out(vec![wrong]).await.expect_err("wrong");
             assert!(matches!(failure, Failure::Run(_)), "{failure}");
         }
     }

@@ -38,7 +38,7 @@ pub(super) fn measure(options: &Options, path: &Path, runtime: &Runtime) -> Resu
     let opened = watch.elapsed();
     runtime.block_on(async {
         let handler = store.handler(Settings::default());
-        Ours::new(handler, accounts).carry_out(order).await?;
+        Ours::new(handler, accounts).carry_out(vec![order]).await?;
         let answered = watch.elapsed();
         store.close().await?;
         Ok(RestartReport {
