@@ -134,7 +134,7 @@ impl Stopwatch {
     }
 }
 
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", all(unix, feature = "testkit", feature = "postgres")))]
 /// Holds this thread up for `duration`.
 pub(crate) fn pause(duration: Duration) {
     std::thread::sleep(duration);

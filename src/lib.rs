@@ -89,6 +89,7 @@
 //! |---|---|---|
 //! | `sqlite` | yes | `store::sqlite`: the embedded store, with SQLite compiled in |
 //! | `bincode` | yes | the compact codec, as the one that writes; without it records are written as JSON, and records written by bincode cannot be read |
+//! | `postgres` | no | with `testkit`: private PostgreSQL servers for tests |
 //! | `testkit` | no | `testkit`, with proptest |
 //! | `cli` | no | `cli`, and the program `sidestream`, which measures stores (`sidestream bench`) |
 //! | `full` | no | all of these |

@@ -1,5 +1,6 @@
 //! What tests need: given/when/then and crash everywhere for deciders; the stores' conformance suite; a
-//! store with scripted faults, and one whose answers are changed; canonical values; the effort of a run.
+//! store with scripted faults, and one whose answers are changed; canonical values; the effort of a
+//! run; PostgreSQL servers of a test's own (with the feature `postgres`).
 //!
 //! It is public, so that authors of stores and of deciders test with what this crate tests itself with.
 #![allow(
@@ -18,6 +19,8 @@ pub mod crash;
 pub mod effort;
 pub mod faults;
 pub mod given;
+#[cfg(all(unix, feature = "postgres"))]
+pub mod postgres;
 pub mod require;
 mod runtime;
 

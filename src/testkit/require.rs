@@ -27,7 +27,7 @@ pub fn file(name: &str, path: &Path, get_it: &str) -> bool {
 }
 
 #[allow(clippy::print_stderr, reason = "a skip must be seen")]
-fn found_or_skipped(found: bool, name: &str, get_it: &str) -> bool {
+pub(crate) fn found_or_skipped(found: bool, name: &str, get_it: &str) -> bool {
     if found {
         return true;
     }

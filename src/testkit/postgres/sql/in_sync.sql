@@ -1,0 +1,3 @@
+SELECT count(*)
+FROM pg_stat_replication
+WHERE state = 'streaming' AND sync_state = 'quorum' AND replay_lsn >= :'flushed'::pg_lsn;

@@ -1,0 +1,16 @@
+//! PostgreSQL servers of the tests' own: they keep what they acknowledged, follow each other, and outlive nobody.
+#![cfg(unix)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    unreachable_pub,
+    reason = "tests fail by panicking"
+)]
+
+mod left_behind;
+mod quorum;
+mod server;
+mod support;
