@@ -19,8 +19,12 @@ use crate::stream::{ExpectedVersion, Position, StreamName, Version};
 
 pub mod admission;
 pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod stream_key;
 
 /// What a store is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -302,6 +306,24 @@ pub trait EventStore: fmt::Debug + Send + Sync + 'static {
     ///   page of the stream;
     /// - never lower a floor.
     async fn truncate(&self, stream: &StreamName, through: Version) -> Result<Version>;
+
+    /// Keeps every other process from writing to a partition until the returned value is used or dropped, so that a
+    /// decision that lost to others again and again can be made on what stays as it is. Without it, a decision is
+    /// only ever checked by the versions it expects. `None`, the default, where nobody else writes.
+    ///
+    /// An implementation must
+    /// - show, to reads that begin while a partition is held, all that was committed to it;
+    /// - let go of a partition when what holds it is dropped.
+    async fn hold(&self, _partition: PartitionId) -> Result<Option<Box<dyn HeldPartition>>> {
+        Ok(None)
+    }
+}
+
+/// A partition that nobody else writes to.
+#[async_trait]
+pub trait HeldPartition: Send {
+    /// Does what [`append`](EventStore::append) does, and lets go of the partition.
+    async fn append(self: Box<Self>, units: Vec<Unit>) -> Vec<UnitResult>;
 }
 
 #[async_trait]
@@ -338,5 +360,9 @@ impl<S: EventStore + ?Sized> EventStore for std::sync::Arc<S> {
 
     async fn truncate(&self, stream: &StreamName, through: Version) -> Result<Version> {
         (**self).truncate(stream, through).await
+    }
+
+    async fn hold(&self, partition: PartitionId) -> Result<Option<Box<dyn HeldPartition>>> {
+        (**self).hold(partition).await
     }
 }

@@ -10,6 +10,8 @@
     reason = "tests fail by panicking"
 )]
 
+mod conformance;
+mod database;
 mod left_behind;
 mod quorum;
 mod server;

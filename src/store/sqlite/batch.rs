@@ -12,9 +12,9 @@ use crate::store::sqlite::heads::Heads;
 use crate::store::sqlite::index::live::Live;
 use crate::store::sqlite::index::lookup;
 use crate::store::sqlite::index::outline::{Head, Place};
-use crate::store::sqlite::key::StreamKey;
 use crate::store::sqlite::prepared::{Prepared, PreparedList};
 use crate::store::sqlite::{row, steps};
+use crate::store::stream_key::StreamKey;
 use crate::store::{AppendFailure, Committed, StoreProperties, UnitResult};
 use crate::stream::{Position, Version};
 

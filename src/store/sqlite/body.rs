@@ -17,9 +17,9 @@ use crate::event::{NewRecord, RecordKind};
 use crate::id::{Cause, Fingerprint, StepName, TransactionId};
 use crate::limits;
 use crate::store::Unit;
-use crate::store::sqlite::key;
 use crate::store::sqlite::record;
 use crate::store::sqlite::varint::{Bytes, put, put_part};
+use crate::store::stream_key;
 use crate::stream::{StreamName, Version};
 use uuid::Uuid;
 
@@ -78,7 +78,9 @@ fn causes(unit: &Unit) -> Vec<&Cause> {
 }
 
 fn name<'a>(unit: &Unit, stream: &'a StreamName, causes: &[&Cause]) -> Name<'a> {
-    let Some((base, transaction)) = key::side_parts(stream) else { return Name::Full(stream.as_str()) };
+    let Some((base, transaction)) = stream_key::side_parts(stream) else {
+        return Name::Full(stream.as_str());
+    };
     let Some(cause) = causes.iter().position(|cause| cause.transaction == transaction) else {
         return Name::Full(stream.as_str());
     };

@@ -1,7 +1,7 @@
 //! The heads of streams that were written lately, so that the writer need not look them up.
 
 use crate::hash::HashMap;
-use crate::store::sqlite::key::StreamKey;
+use crate::store::stream_key::StreamKey;
 use crate::stream::Version;
 
 /// Heads of one generation, about 60 bytes each.

@@ -21,7 +21,6 @@ mod heads;
 mod index;
 mod integrity;
 mod keeping;
-mod key;
 mod lock;
 mod log_read;
 mod migrations;

@@ -16,11 +16,11 @@ use crate::partition::PartitionId;
 use crate::store::admission::too_long;
 use crate::store::sqlite::index::live::Live;
 use crate::store::sqlite::integrity::Check;
-use crate::store::sqlite::key::StreamKey;
 use crate::store::sqlite::pool::Pool;
 use crate::store::sqlite::prepared::PreparedList;
 use crate::store::sqlite::request::{Append, Request, Truncate};
 use crate::store::sqlite::status::{Shared, Status};
+use crate::store::stream_key::StreamKey;
 use crate::store::{
     AppendFailure, EventStore, LogPage, OpenStep, OpenStepsRead, StoreProperties, StreamPage, StreamRead,
     Unit, UnitResult,

@@ -8,7 +8,7 @@ use crate::store::sqlite::failure;
 use crate::store::sqlite::halt::Halt;
 use crate::store::sqlite::index::live::Live;
 use crate::store::sqlite::index::lookup::{self, Located};
-use crate::store::sqlite::key::StreamKey;
+use crate::store::stream_key::StreamKey;
 use crate::store::{ReadFrom, StreamRead};
 use crate::stream::{StreamName, Version};
 

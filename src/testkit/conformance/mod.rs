@@ -34,6 +34,7 @@ pub mod bounds;
 pub mod chain;
 pub mod concurrency;
 pub mod differential;
+pub mod hold;
 pub mod logs;
 pub mod open_steps;
 pub mod order;
@@ -46,6 +47,11 @@ mod records;
 /// One new store, closed and opened again at will, with hooks for what cannot be reached from outside.
 #[async_trait]
 pub trait Fixture: Send + Sync + 'static {
+    /// Whether the store can be had here; `false` skips the suite, and whoever says it says why.
+    fn is_available(&self) -> bool {
+        true
+    }
+
     /// Opens the store: empty at first, and later with everything that was acknowledged.
     ///
     /// The suite drops whatever it got from here before it opens again.
@@ -147,6 +153,10 @@ macro_rules! conformance {
                 leaves_everything_else_as_it_is_and_shows_the_floor
                 never_lowers_a_floor
             }
+            hold {
+                nobody_else_writes_while_a_partition_is_held
+                lets_go_of_a_partition_that_is_dropped
+            }
         }
     };
 }
@@ -165,7 +175,9 @@ macro_rules! __conformance_tests {
                     fn $sentence() {
                         $crate::testkit::run(async {
                             let fixture = ($fresh)().await;
-                            $crate::testkit::conformance::$module::$sentence(&fixture).await;
+                            if $crate::testkit::conformance::Fixture::is_available(&fixture) {
+                                $crate::testkit::conformance::$module::$sentence(&fixture).await;
+                            }
                         });
                     }
                 )*

@@ -7,8 +7,8 @@
 
 use crate::error::{Error, Result};
 use crate::store::sqlite::index::entry::{Append, Entry};
-use crate::store::sqlite::key::{KEY_BYTES, StreamKey};
 use crate::store::sqlite::varint::{Bytes, put, put_distance};
+use crate::store::stream_key::{KEY_BYTES, StreamKey};
 
 /// Most bytes of a block: with its row's header it fills a page of 4,096 bytes, and needs no second one.
 pub(in crate::store::sqlite) const BLOCK_BYTES: usize = 4_040;

@@ -1,6 +1,6 @@
 //! Entries of the index over streams.
 
-use crate::store::sqlite::key::StreamKey;
+use crate::store::stream_key::StreamKey;
 
 /// An append to a stream: the version of its last record, how many there are, and the row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 //! After Putze, Sanders and Singler, *Cache-, Hash- and Space-Efficient Bloom Filters* (2007). The hash is part
 //! of the stored format.
 
-use crate::store::sqlite::key::StreamKey;
+use crate::store::stream_key::StreamKey;
 
 /// Bits that a key takes.
 const BITS_A_KEY: usize = 14;

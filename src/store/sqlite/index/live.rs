@@ -8,7 +8,7 @@ use crate::store::sqlite::index::entry::Append;
 use crate::store::sqlite::index::outline::{Head, Place, Written};
 use crate::store::sqlite::index::run::Run;
 use crate::store::sqlite::index::table::{PlacesRead, Table};
-use crate::store::sqlite::key::StreamKey;
+use crate::store::stream_key::StreamKey;
 use crate::store::{ReadFrom, StreamRead};
 
 /// What does not change any more: runs, and full tables that wait to become runs. The oldest first.

@@ -9,7 +9,7 @@ use crate::store::sqlite::index::entry::Append;
 use crate::store::sqlite::index::live::{Recent, Sealed};
 use crate::store::sqlite::index::run::{Cursor, Run};
 use crate::store::sqlite::index::table::Table;
-use crate::store::sqlite::key::StreamKey;
+use crate::store::stream_key::StreamKey;
 use crate::store::{ReadFrom, StreamRead};
 use crate::stream::Version;
 

@@ -10,7 +10,7 @@ use crate::store::sqlite::index::cache::BlockCache;
 use crate::store::sqlite::index::entry::{Append, Entry};
 use crate::store::sqlite::index::filter::Filter;
 use crate::store::sqlite::index::run::{Run, RunReader, RunRow, block_id};
-use crate::store::sqlite::key::StreamKey;
+use crate::store::stream_key::StreamKey;
 
 /// Bytes of a filter in one block.
 const FILTER_PART: usize = BLOCK_BYTES - 8;

@@ -6,7 +6,7 @@ use crate::event::{EventType, RecordKind};
 use crate::partition::PartitionId;
 use crate::store::Unit;
 use crate::store::sqlite::body::{Body, number};
-use crate::store::sqlite::key::StreamKey;
+use crate::store::stream_key::StreamKey;
 use crate::stream::{Position, StreamName, Version};
 
 /// What the indexes have to know of a unit.

@@ -14,7 +14,7 @@ use crate::store::sqlite::index::block::{BlockReader, unseal};
 use crate::store::sqlite::index::cache::BlockCache;
 use crate::store::sqlite::index::entry::{Append, Entry};
 use crate::store::sqlite::index::filter::Filter;
-use crate::store::sqlite::key::StreamKey;
+use crate::store::stream_key::StreamKey;
 
 const BLOCK: &str = include_str!("../sql/block.sql");
 const RUNS: &str = include_str!("../sql/runs.sql");

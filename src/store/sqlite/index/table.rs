@@ -5,7 +5,7 @@ use crate::hash::HashMap;
 use crate::partition::PartitionId;
 use crate::store::sqlite::index::entry::{Append, Entry};
 use crate::store::sqlite::index::outline::{Head, OutlineAppend, Place, Written};
-use crate::store::sqlite::key::StreamKey;
+use crate::store::stream_key::StreamKey;
 
 /// What is asked of the lists.
 #[derive(Debug, Clone, Copy)]

@@ -15,25 +15,25 @@ const SIDE: u8 = 1;
 const SNAPSHOTS: u8 = 2;
 
 /// Most bytes of a key.
-pub(super) const KEY_BYTES: usize = 25;
+pub(in crate::store) const KEY_BYTES: usize = 25;
 /// Bytes of a key without the hash of a side stream's name.
 const SHORT_KEY_BYTES: usize = 17;
 
 /// A stream in the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct StreamKey {
-    pub(super) family: u8,
+pub(in crate::store) struct StreamKey {
+    pub(in crate::store) family: u8,
     /// The transaction of a side stream; of others 16 bytes of the name's hash.
-    pub(super) id: u128,
+    pub(in crate::store) id: u128,
     /// Of a side stream, 8 bytes of the hash of the name without the transaction; of others 0.
-    pub(super) rest: u64,
+    pub(in crate::store) rest: u64,
 }
 
 impl StreamKey {
     /// The families of side streams: of their records, and of their snapshots.
-    pub(super) const SIDE_FAMILIES: [u8; 2] = [SIDE, SIDE | SNAPSHOTS];
+    pub(in crate::store) const SIDE_FAMILIES: [u8; 2] = [SIDE, SIDE | SNAPSHOTS];
 
-    pub(super) fn of(stream: &StreamName) -> Self {
+    pub(in crate::store) fn of(stream: &StreamName) -> Self {
         match side_parts(stream) {
             Some((rest, transaction)) => {
                 Self { family: SIDE, id: transaction.as_uuid().as_u128(), rest: half(hash(rest)) }
@@ -43,27 +43,33 @@ impl StreamKey {
     }
 
     /// The key of the same stream's snapshots.
-    pub(super) fn snapshots(self) -> Self {
+    pub(in crate::store) fn snapshots(self) -> Self {
         Self { family: self.family | SNAPSHOTS, ..self }
     }
 
-    pub(super) fn is_side(self) -> bool {
+    pub(in crate::store) fn is_side(self) -> bool {
         self.family & SIDE != 0
     }
 
     /// How many of the bytes of a key count.
-    pub(super) fn length(family: u8) -> usize {
+    pub(in crate::store) fn length(family: u8) -> usize {
         if family & SIDE == 0 { SHORT_KEY_BYTES } else { KEY_BYTES }
     }
 
-    pub(super) fn to_bytes(self) -> [u8; KEY_BYTES] {
+    pub(in crate::store) fn to_bytes(self) -> [u8; KEY_BYTES] {
         let mut bytes = [0; KEY_BYTES];
         let parts = [self.family].into_iter().chain(self.id.to_be_bytes()).chain(self.rest.to_be_bytes());
         bytes.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
         bytes
     }
 
-    pub(super) fn from_bytes(bytes: &[u8; KEY_BYTES]) -> Self {
+    /// The bytes that count.
+    #[cfg(feature = "postgres")]
+    pub(in crate::store) fn to_vec(self) -> Vec<u8> {
+        self.to_bytes().get(..Self::length(self.family)).unwrap_or_default().to_vec()
+    }
+
+    pub(in crate::store) fn from_bytes(bytes: &[u8; KEY_BYTES]) -> Self {
         let [family, rest @ ..] = bytes;
         let (id, rest) = rest.split_at(16);
         let id = id.first_chunk().map_or(0, |id| u128::from_be_bytes(*id));
@@ -73,7 +79,7 @@ impl StreamKey {
 }
 
 /// Splits off the transaction, where the name can be put together again from the two to the byte.
-pub(super) fn side_parts(stream: &StreamName) -> Option<(&str, TransactionId)> {
+pub(in crate::store) fn side_parts(stream: &StreamName) -> Option<(&str, TransactionId)> {
     let (rest, text) = stream.as_str().rsplit_once('+')?;
     let mut buffer = Uuid::encode_buffer();
     let id = Uuid::try_parse(text).ok()?;

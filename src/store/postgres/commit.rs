@@ -1,0 +1,66 @@
+//! Statements that commit: certain only when the server says so and warns of nothing.
+
+use tokio_postgres::Row;
+
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::store::AppendFailure;
+use crate::store::postgres::batch::Batch;
+use crate::store::postgres::failure;
+use crate::store::postgres::row::column;
+use crate::store::postgres::session::{Parameter, Session};
+use crate::store::postgres::types::number;
+
+const APPEND: &str = include_str!("sql/append.sql");
+const APPEND_TRACKED: &str = include_str!("sql/append_tracked.sql");
+
+/// What the function answered.
+pub(super) enum Appended {
+    /// The position before the first record, and the time.
+    Done { base: u64, at: Timestamp },
+    /// Nothing was written: a stream is elsewhere.
+    Elsewhere,
+}
+
+/// Runs a statement that is a transaction of its own.
+pub(super) async fn query(
+    session: &Session,
+    sql: &str,
+    parameters: &[Parameter<'_>],
+) -> Result<Vec<Row>, AppendFailure> {
+    let before = session.notices();
+    let rows = session.query(sql, parameters).await.map_err(failure::committing)?;
+    match session.warned_since(before) {
+        Some(warning) => Err(failure::warned(warning)),
+        None => Ok(rows),
+    }
+}
+
+/// Appends in a transaction of its own.
+pub(super) async fn append(
+    session: &Session,
+    batch: &Batch<'_>,
+    quorum: bool,
+) -> Result<Appended, AppendFailure> {
+    let columns = batch.open_steps.columns();
+    let mut parameters = batch.parameters(&quorum);
+    let sql = match &columns {
+        Some(columns) => {
+            parameters.extend(columns.parameters());
+            APPEND_TRACKED
+        }
+        None => APPEND,
+    };
+    let rows = query(session, sql, &parameters).await?;
+    // It is committed: what cannot be read now is not certain.
+    appended(&rows).map_err(AppendFailure::Unknown)
+}
+
+fn appended(rows: &[Row]) -> Result<Appended, Error> {
+    let row = rows.first().ok_or_else(|| Error::corrupt("the server answered an append without a row"))?;
+    if column::<Option<Vec<i64>>>(row, 2)?.is_some() {
+        return Ok(Appended::Elsewhere);
+    }
+    let base = number(column(row, 0)?);
+    Ok(Appended::Done { base, at: Timestamp::from_micros(column(row, 1)?) })
+}

@@ -1,0 +1,182 @@
+//! Lists on their way to the database: those of one partition go one after the other, and what gathers meanwhile goes
+//! together. Partitions go beside each other.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits;
+use crate::partition::PartitionId;
+use crate::store::postgres::batch::Batch;
+use crate::store::postgres::commit::{self, Appended};
+use crate::store::postgres::held::Held;
+use crate::store::postgres::plan::{Admitted, List, Plan};
+use crate::store::postgres::pool::Pool;
+use crate::store::postgres::quorum::Confirmed;
+use crate::store::{AppendFailure, Committed, StoreProperties, UnitResult};
+use crate::stream::Position;
+
+/// The results of some lists.
+pub(super) type Answers = Vec<Vec<UnitResult>>;
+
+/// What appending needs.
+pub(super) struct Core {
+    pub(super) properties: StoreProperties,
+    pub(super) writers: Pool,
+    pub(super) readers: Pool,
+    /// Whether a commit has to be on a quorum.
+    pub(super) quorum: bool,
+    pub(super) confirmed: Confirmed,
+    /// By partition.
+    pub(super) queues: Vec<Mutex<Queue>>,
+}
+
+type Reply = oneshot::Sender<Vec<UnitResult>>;
+
+/// The lists that wait for a partition.
+#[derive(Default)]
+pub(super) struct Queue {
+    waiting: VecDeque<(List, Reply)>,
+    /// Somebody carries them already.
+    is_carried: bool,
+}
+
+impl Core {
+    /// Appends a list, whatever becomes of whoever waits for it.
+    pub(super) async fn append(self: &Arc<Self>, partition: PartitionId, list: List) -> Vec<UnitResult> {
+        let units = list.len();
+        let results = match self.enqueue(partition, list) {
+            Ok(results) => results,
+            Err(error) => return refuse(units, &AppendFailure::Refused(error)),
+        };
+        let ended =
+            || AppendFailure::Unknown(Error::new(ErrorKind::Unknown, "the append ended without an answer"));
+        results.await.unwrap_or_else(|_| refuse(units, &ended()))
+    }
+
+    /// Puts a list behind those that wait, and has somebody carry them.
+    fn enqueue(
+        self: &Arc<Self>,
+        partition: PartitionId,
+        list: List,
+    ) -> Result<oneshot::Receiver<Vec<UnitResult>>> {
+        let mut queue = self.queue(partition).ok_or_else(|| {
+            Error::invalid(format!("partition {partition} does not exist"))
+                .expected(format!("below {}", self.properties.partitions.get()), partition)
+        })?;
+        let (reply, results) = oneshot::channel();
+        queue.waiting.push_back((list, reply));
+        if !std::mem::replace(&mut queue.is_carried, true) {
+            tokio::spawn(Arc::clone(self).carry(partition));
+        }
+        Ok(results)
+    }
+
+    fn queue(&self, partition: PartitionId) -> Option<MutexGuard<'_, Queue>> {
+        let queue = self.queues.get(usize::from(partition.get()))?;
+        Some(queue.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn carry(self: Arc<Self>, partition: PartitionId) {
+        while let Some((lists, replies)) = self.next(partition) {
+            let answers = self.append_now(partition, &lists).await;
+            for (reply, results) in replies.into_iter().zip(answers) {
+                // Whoever went away needs no answer.
+                drop(reply.send(results));
+            }
+        }
+    }
+
+    /// What waits, as much of it as one call may carry.
+    fn next(&self, partition: PartitionId) -> Option<(Vec<List>, Vec<Reply>)> {
+        let mut queue = self.queue(partition)?;
+        let mut units: usize = 0;
+        let mut fits = |(list, _): &(List, Reply)| {
+            units = units.saturating_add(list.len());
+            units <= limits::LIST_UNITS
+        };
+        let count = queue.waiting.iter().take_while(|list| fits(list)).count().max(1);
+        let count = count.min(queue.waiting.len());
+        if count == 0 {
+            queue.is_carried = false;
+            return None;
+        }
+        Some(queue.waiting.drain(..count).unzip())
+    }
+
+    /// One call, where all that is expected holds, as it nearly always does; otherwise under the partition's lock.
+    async fn append_now(self: &Arc<Self>, partition: PartitionId, lists: &[List]) -> Answers {
+        if let Some(plan) = Plan::hopeful(lists) {
+            match self.append_hopefully(partition, &plan).await {
+                Ok(Some((base, at))) => return answers(self, partition, plan, base, at),
+                Ok(None) => {}
+                Err(failure) => return fail_admitted(plan, &failure),
+            }
+        }
+        match Held::begin(self, partition).await {
+            Ok(held) => held.finish(lists).await,
+            Err(error) => refuse_all(lists, &AppendFailure::Refused(error)),
+        }
+    }
+
+    async fn append_hopefully(
+        &self,
+        partition: PartitionId,
+        plan: &Plan<'_>,
+    ) -> Result<Option<(u64, Timestamp)>, AppendFailure> {
+        let batch = Batch::new(partition, plan);
+        if batch.is_empty() && plan.admitted.is_empty() {
+            return Ok(Some((0, Timestamp::MIN)));
+        }
+        let session = self.writers.session().await.map_err(AppendFailure::Refused)?;
+        match commit::append(&session, &batch, self.quorum).await? {
+            Appended::Done { base, at } => Ok(Some((base, at))),
+            Appended::Elsewhere => Ok(None),
+        }
+    }
+}
+
+/// The results of units that were committed behind `base`.
+pub(super) fn answers(
+    core: &Core,
+    partition: PartitionId,
+    plan: Plan<'_>,
+    base: u64,
+    recorded_at: Timestamp,
+) -> Answers {
+    let Plan { verdicts, admitted } = plan;
+    let committed = |place: usize| {
+        let admitted = admitted.get(place);
+        let before = Position::new(base).plus(admitted.map_or(0, |admitted| admitted.offset));
+        let is_empty = admitted.is_none_or(|admitted| admitted.unit.is_empty());
+        Committed { first: if is_empty { before } else { before.next() }, recorded_at }
+    };
+    if let Some(last) = admitted.last() {
+        core.confirmed.note(partition, end(last, base));
+    }
+    let answer = |verdict: Result<usize, AppendFailure>| verdict.map(committed);
+    verdicts.into_iter().map(|list| list.into_iter().map(answer).collect()).collect()
+}
+
+fn end(last: &Admitted<'_>, base: u64) -> Position {
+    let records = u64::try_from(last.unit.len()).unwrap_or(0);
+    Position::new(base).plus(last.offset).plus(records)
+}
+
+/// Those that would have been committed have failed; what failed before stays as it is.
+fn fail_admitted(plan: Plan<'_>, failure: &AppendFailure) -> Answers {
+    let answer =
+        |verdict: Result<usize, AppendFailure>| Err(verdict.err().unwrap_or_else(|| failure.clone()));
+    plan.verdicts.into_iter().map(|list| list.into_iter().map(answer).collect()).collect()
+}
+
+pub(super) fn refuse_all(lists: &[List], failure: &AppendFailure) -> Answers {
+    lists.iter().map(|list| refuse(list.len(), failure)).collect()
+}
+
+fn refuse(units: usize, failure: &AppendFailure) -> Vec<UnitResult> {
+    (0..units).map(|_| Err(failure.clone())).collect()
+}

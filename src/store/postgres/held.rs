@@ -1,0 +1,126 @@
+//! A partition that is held: nobody else writes to it until this transaction ends. So a decision that lost to another
+//! process again and again is made on what nobody can change any more.
+
+use async_trait::async_trait;
+
+use crate::error::Result;
+use crate::partition::PartitionId;
+use crate::store::postgres::batch::Batch;
+use crate::store::postgres::commit::{self, Appended};
+use crate::store::postgres::failure;
+use crate::store::postgres::gather::{Answers, Core, answers, refuse_all};
+use crate::store::postgres::plan::{Checked, Heads, List, Plan};
+use crate::store::postgres::pool::Lent;
+use crate::store::postgres::row::column;
+use crate::store::postgres::session::Session;
+use crate::store::postgres::types::number;
+use crate::store::stream_key::StreamKey;
+use crate::store::{AppendFailure, HeldPartition, Unit, UnitResult};
+use crate::stream::{StreamName, Version};
+use std::sync::Arc;
+use tokio_postgres::types::Type;
+
+const BEGIN: &str = include_str!("sql/begin.sql");
+const LOCK: &str = include_str!("sql/lock_partition.sql");
+const HEADS: &str = include_str!("sql/heads.sql");
+
+/// A transaction that has locked a partition. Dropped, it writes nothing and lets go.
+pub(super) struct Held {
+    core: Arc<Core>,
+    partition: PartitionId,
+    /// None once it has ended well.
+    session: Option<Lent>,
+}
+
+impl Held {
+    pub(super) async fn begin(core: &Arc<Core>, partition: PartitionId) -> Result<Self> {
+        let mut session = core.writers.session().await?;
+        session.in_transaction = true;
+        let held = Self { core: Arc::clone(core), partition, session: Some(session) };
+        let session = held.session()?;
+        let fail = |source| failure::of("locking a partition", source);
+        session.execute(BEGIN).await.map_err(fail)?;
+        session.query(LOCK, &[(&i32::from(partition.get()), Type::INT4)]).await.map_err(fail)?;
+        Ok(held)
+    }
+
+    fn session(&self) -> Result<&Session> {
+        let session = self.session.as_deref();
+        session.ok_or_else(|| failure::unavailable("the transaction has ended"))
+    }
+
+    /// Appends what may be appended, and ends.
+    pub(super) async fn finish(mut self, lists: &[List]) -> Answers {
+        match self.try_finish(lists).await {
+            Ok(answers) => answers,
+            Err(failure) => refuse_all(lists, &failure),
+        }
+    }
+
+    async fn try_finish(&mut self, lists: &[List]) -> Result<Answers, AppendFailure> {
+        let mut heads = self.heads(lists).await.map_err(AppendFailure::Refused)?;
+        let plan = Plan::new(lists, &mut heads);
+        let batch = Batch::new(self.partition, &plan);
+        // What fails before the commit was sent is undone for certain.
+        let undone = |failure| match failure {
+            AppendFailure::Unknown(error) => {
+                AppendFailure::Refused(failure::unavailable("the append was undone").caused_by(error))
+            }
+            certain => certain,
+        };
+        let session = self.session().map_err(AppendFailure::Refused)?;
+        let appended = commit::append(session, &batch, self.core.quorum).await.map_err(undone)?;
+        let Appended::Done { base, at } = appended else {
+            let why = failure::unavailable("a stream moved though its partition is locked");
+            return Err(AppendFailure::Refused(why));
+        };
+        self.commit().await?;
+        Ok(answers(&self.core, self.partition, plan, base, at))
+    }
+
+    async fn commit(&mut self) -> Result<(), AppendFailure> {
+        let session = self.session().map_err(AppendFailure::Refused)?;
+        let before = session.notices();
+        session.execute("COMMIT").await.map_err(failure::committing)?;
+        if let Some(warning) = session.warned_since(before) {
+            return Err(failure::warned(warning));
+        }
+        if let Some(mut session) = self.session.take() {
+            session.in_transaction = false;
+        }
+        Ok(())
+    }
+
+    async fn heads(&self, lists: &[List]) -> Result<Heads> {
+        let appends = lists.iter().flatten().flat_map(|checked| &checked.unit.appends);
+        let mut names: Vec<&StreamName> = appends.map(|append| &append.stream).collect();
+        names.sort();
+        names.dedup();
+        let keys: Vec<_> = names.iter().map(|name| StreamKey::of(name).to_vec()).collect();
+        let partition = i32::from(self.partition.get());
+        let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
+            [(&partition, Type::INT4), (&keys, Type::BYTEA_ARRAY)];
+        let rows = self.session()?.query(HEADS, &parameters).await;
+        let rows = rows.map_err(|source| failure::of("reading where streams are", source))?;
+        let heads: Vec<i64> = rows.first().map_or(Ok(Vec::new()), |row| column(row, 0))?;
+        Ok(names.into_iter().cloned().zip(heads.into_iter().map(|head| Version::new(number(head)))).collect())
+    }
+}
+
+#[async_trait]
+impl HeldPartition for Held {
+    async fn append(self: Box<Self>, units: Vec<Unit>) -> Vec<UnitResult> {
+        let (partition, properties) = (self.partition, self.core.properties);
+        let list = units.into_iter().map(|unit| Checked::new(unit, partition, properties)).collect();
+        self.finish(&[list]).await.pop().unwrap_or_default()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Nobody else may have a connection with a transaction on it: it is closed, and the server undoes it.
+        if let Some(session) = self.session.take() {
+            drop(Lent::take(session));
+        }
+    }
+}

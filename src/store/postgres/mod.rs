@@ -1,0 +1,35 @@
+//! A store in PostgreSQL (15 and later), shared by any number of processes.
+//!
+//! The log lies in tables of the schema `sidestream`, a row for each record. An append is one call of one function:
+//! it locks the partition's counter row first, checks every expected version under that lock, and holds it to the
+//! commit. So positions come in commit order without gaps, and other partitions commit beside it. One lock for each
+//! transaction means that there is nothing to deadlock with.
+//!
+//! What is not certain is answered [`Unknown`](crate::store::AppendFailure::Unknown): a connection that broke, a
+//! server that shut down, a wait for the quorum that somebody cancelled. The next append settles it, by the versions
+//! that it expects.
+
+mod address;
+mod batch;
+mod commit;
+mod failure;
+mod gather;
+mod held;
+mod log_read;
+mod migrations;
+mod notices;
+mod open;
+mod options;
+mod plan;
+mod pool;
+mod quorum;
+mod row;
+mod session;
+mod steps;
+mod store;
+mod stream_read;
+mod types;
+
+pub use migrations::{Migration, print_sql};
+pub use options::Options;
+pub use store::PostgresStore;

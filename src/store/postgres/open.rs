@@ -1,0 +1,115 @@
+//! Opening a store: who it is, and whether the server keeps what it takes.
+
+use std::sync::{Arc, Mutex};
+
+use uuid::Uuid;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::partition::PartitionCount;
+use crate::store::postgres::PostgresStore;
+use crate::store::postgres::failure;
+use crate::store::postgres::gather::{Core, Queue};
+use crate::store::postgres::migrations;
+use crate::store::postgres::options::Options;
+use crate::store::postgres::pool::Pool;
+use crate::store::postgres::quorum::Confirmed;
+use crate::store::postgres::row::column;
+use crate::store::postgres::session::Session;
+use crate::store::{Atomicity, StoreProperties};
+
+const SERVER: &str = include_str!("sql/server.sql");
+const META: &str = include_str!("sql/meta.sql");
+
+/// The oldest server that the statements are written for.
+const OLDEST: i32 = 150_000;
+
+pub(super) async fn open(options: Options) -> Result<PostgresStore> {
+    let address = options.address()?;
+    let readers = Pool::new(address.clone(), options.readers, options.patience)?;
+    let session = readers.session().await?;
+    check_server(&session, options.quorum).await?;
+    if options.migrate {
+        options.run_migrations().await?;
+    }
+    check_schema(&session).await?;
+    let properties = properties(&session, options.partitions).await?;
+    drop(session);
+    let queues = properties.partitions.all().map(|_| Mutex::new(Queue::default())).collect();
+    let core = Core {
+        properties,
+        writers: Pool::new(address, options.writers, options.patience)?,
+        readers,
+        quorum: options.quorum,
+        confirmed: Confirmed::new(properties.partitions),
+        queues,
+    };
+    Ok(PostgresStore::of(Arc::new(core)))
+}
+
+async fn check_server(session: &Session, quorum: bool) -> Result<()> {
+    let rows = session.query(SERVER, &[]).await;
+    let rows = rows.map_err(|source| failure::of("asking the server for its settings", source))?;
+    let row = rows.first().ok_or_else(|| Error::corrupt("the server told no settings"))?;
+    let (version, is_standby, is_durable): (i32, bool, bool) =
+        (column(row, 0)?, column(row, 1)?, column(row, 2)?);
+    let (standbys, encoding): (String, String) = (column(row, 3)?, column(row, 4)?);
+    if version < OLDEST {
+        return Err(
+            Error::invalid("the PostgreSQL server is too old").expected("15 or later", version / 10_000)
+        );
+    }
+    if is_standby {
+        return Err(Error::new(ErrorKind::Unavailable, "the server is a standby and takes no writes")
+            .advice("list all hosts in the address: the one that takes writes is found"));
+    }
+    if encoding != "UTF8" {
+        return Err(Error::invalid("the database has another encoding")
+            .expected("UTF8", encoding)
+            .advice("create the database with ENCODING 'UTF8'"));
+    }
+    if !is_durable {
+        return Err(Error::invalid("the server does not keep what it acknowledged through a power cut")
+            .expected("fsync = on and full_page_writes = on", "off")
+            .advice("set both to on in postgresql.conf and reload"));
+    }
+    if quorum && standbys.is_empty() {
+        return Err(Error::invalid("a quorum is required, and the server waits for no standby")
+            .expected("synchronous_standby_names = 'ANY 1 (…)'", "an empty one")
+            .advice("set it on the server and reload, or do not require a quorum"));
+    }
+    Ok(())
+}
+
+async fn check_schema(session: &Session) -> Result<()> {
+    if !migrations::is_there(session).await? {
+        return Err(migrations::missing());
+    }
+    match migrations::check(session).await?.len() {
+        0 => Ok(()),
+        lacks => Err(migrations::older(lacks)),
+    }
+}
+
+async fn properties(session: &Session, expected: Option<PartitionCount>) -> Result<StoreProperties> {
+    let rows = session.query(META, &[]).await;
+    let rows = rows.map_err(|source| failure::of("reading what the store is", source))?;
+    let mut id = None;
+    let mut partitions = None;
+    for row in &rows {
+        let (key, value): (String, String) = (column(row, 0)?, column(row, 1)?);
+        match key.as_str() {
+            "id" => id = Uuid::try_parse(&value).ok(),
+            "partitions" => partitions = value.parse().ok().and_then(|count| PartitionCount::new(count).ok()),
+            _ => {}
+        }
+    }
+    let (Some(id), Some(partitions)) = (id, partitions) else {
+        return Err(Error::corrupt("sidestream.meta does not say what the store is"));
+    };
+    if let Some(expected) = expected.filter(|expected| *expected != partitions) {
+        return Err(Error::invalid("the store has another number of partitions")
+            .expected(expected.get(), partitions.get())
+            .advice("open it with the number that it was made with, or without one; it is fixed for ever"));
+    }
+    Ok(StoreProperties { id, partitions, atomicity: Atomicity::Batch })
+}

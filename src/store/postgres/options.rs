@@ -1,0 +1,122 @@
+//! What a store is opened with.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, SystemClock};
+use crate::error::Result;
+use crate::partition::PartitionCount;
+use crate::store::postgres::PostgresStore;
+use crate::store::postgres::address::Address;
+use crate::store::postgres::migrations;
+use crate::store::postgres::open::open;
+
+/// Most connections of one kind that a store may have.
+const MOST_CONNECTIONS: usize = 256;
+
+/// How a [`PostgresStore`] is opened. Durability is no option: a commit waits for the disk, whatever the server's
+/// default is.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Options {
+    pub(super) url: String,
+    pub(super) partitions: Option<PartitionCount>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) writers: usize,
+    pub(super) readers: usize,
+    pub(super) patience: Duration,
+    pub(super) roots: Option<PathBuf>,
+    pub(super) quorum: bool,
+    pub(super) migrate: bool,
+}
+
+impl Options {
+    pub(super) fn new(url: String) -> Self {
+        Self {
+            url,
+            partitions: None,
+            clock: Arc::new(SystemClock),
+            writers: 8,
+            readers: 4,
+            patience: Duration::from_secs(10),
+            roots: None,
+            quorum: false,
+            migrate: false,
+        }
+    }
+
+    /// How many partitions a new store gets, 16 if nothing is said. An existing store must have as many.
+    pub fn partitions(mut self, count: PartitionCount) -> Self {
+        self.partitions = Some(count);
+        self
+    }
+
+    /// Where the id of a new store comes from. Times come from the database.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// How many partitions are committed to at the same time, 1 to 256; 8 if nothing is said. Each takes a
+    /// connection.
+    pub fn writers(mut self, count: usize) -> Self {
+        self.writers = count.clamp(1, MOST_CONNECTIONS);
+        self
+    }
+
+    /// How many reads run at the same time, 1 to 256; 4 if nothing is said. Each takes a connection.
+    pub fn readers(mut self, count: usize) -> Self {
+        self.readers = count.clamp(1, MOST_CONNECTIONS);
+        self
+    }
+
+    /// How long a call waits for a connection, and for a server that takes writes, as in a failover: 10 s if nothing
+    /// is said. After that it fails with [`Unavailable`](crate::ErrorKind::Unavailable) and nothing was done.
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// A file of root certificates (PEM) to trust instead of this machine's.
+    pub fn root_certificates(mut self, path: impl Into<PathBuf>) -> Self {
+        self.roots = Some(path.into());
+        self
+    }
+
+    /// Demands that each commit waits for a quorum of standbys (`synchronous_standby_names`), and shows nothing that
+    /// is not on one. A server that waits for no standby is refused, at the start and in each append.
+    pub fn require_quorum(mut self, required: bool) -> Self {
+        self.quorum = required;
+        self
+    }
+
+    /// Makes the schema, or brings it up to date, when the store is opened; otherwise that is left to
+    /// [`migrate`](Self::run_migrations), so that a service's user needs no right to it.
+    pub fn migrate(mut self, migrate: bool) -> Self {
+        self.migrate = migrate;
+        self
+    }
+
+    /// Opens the store.
+    ///
+    /// # Errors
+    /// `Invalid` when the address, the rights, the schema or the number of partitions do not fit; `Unavailable` when
+    /// no server that takes writes is found.
+    pub async fn open(self) -> Result<PostgresStore> {
+        open(self).await
+    }
+
+    /// Makes the schema, or brings it up to date, and says how many steps that took. Several at once wait for each
+    /// other.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and when the user may not make tables. Nothing is changed then.
+    pub async fn run_migrations(&self) -> Result<usize> {
+        migrations::run(self).await
+    }
+
+    pub(super) fn address(&self) -> Result<Address> {
+        Address::parse(&self.url, self.roots.as_deref())
+    }
+}

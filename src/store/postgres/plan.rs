@@ -1,0 +1,104 @@
+//! Which units of some lists are committed, and where their records go, given where the streams are.
+
+use crate::error::{Error, Result};
+use crate::hash::HashMap;
+use crate::partition::PartitionId;
+use crate::store::admission::{Admission, check};
+use crate::store::{AppendFailure, StoreProperties, Unit};
+use crate::stream::{ExpectedVersion, StreamName, Version};
+
+/// Units that were handed over together.
+pub(super) type List = Vec<Checked>;
+
+/// A unit, and whether it keeps all bounds.
+pub(super) struct Checked {
+    pub(super) unit: Unit,
+    checked: Result<()>,
+}
+
+impl Checked {
+    pub(super) fn new(unit: Unit, partition: PartitionId, properties: StoreProperties) -> Self {
+        let checked = check(&unit, partition, properties);
+        Self { unit, checked }
+    }
+}
+
+/// Where streams are.
+pub(super) type Heads = HashMap<StreamName, Version>;
+
+/// What becomes of each unit.
+pub(super) struct Plan<'l> {
+    /// By list and unit: its place among those admitted, or why it is not.
+    pub(super) verdicts: Vec<Vec<Result<usize, AppendFailure>>>,
+    pub(super) admitted: Vec<Admitted<'l>>,
+}
+
+/// A unit that may be committed.
+pub(super) struct Admitted<'l> {
+    pub(super) unit: &'l Unit,
+    /// By append: where its stream is before it.
+    pub(super) heads: Vec<Version>,
+    /// Records of the units before it.
+    pub(super) offset: u64,
+}
+
+impl<'l> Plan<'l> {
+    /// Admits units in turn. The lists are apart: what failed in one fails nothing in another.
+    pub(super) fn new(lists: &'l [List], heads: &mut Heads) -> Self {
+        let mut plan = Self { verdicts: Vec::with_capacity(lists.len()), admitted: Vec::new() };
+        let mut offset: u64 = 0;
+        for list in lists {
+            let mut admission = Admission::default();
+            let mut judge = |Checked { unit, checked }: &'l Checked| {
+                let head = |stream: &StreamName| heads.get(stream).copied().ok_or_else(unknown);
+                admission.admit(unit, checked, head)?;
+                let before = advance(unit, heads);
+                plan.admitted.push(Admitted { unit, heads: before, offset });
+                offset = offset.saturating_add(u64::try_from(unit.len()).unwrap_or(u64::MAX));
+                Ok(plan.admitted.len().saturating_sub(1))
+            };
+            plan.verdicts.push(list.iter().map(&mut judge).collect());
+        }
+        plan
+    }
+
+    /// Where the streams must be for all that is expected of them to hold. None where something is expected that
+    /// cannot be known beforehand, or that contradicts itself: then somebody has to look.
+    pub(super) fn hopeful(lists: &'l [List]) -> Option<Self> {
+        let mut heads = Heads::default();
+        for append in lists.iter().flatten().flat_map(|checked| &checked.unit.appends) {
+            if !heads.contains_key(&append.stream) {
+                heads.insert(append.stream.clone(), demanded(append.expected)?);
+            }
+        }
+        let plan = Self::new(lists, &mut heads);
+        let contradicts = |verdict: &Result<usize, AppendFailure>| {
+            matches!(verdict, Err(AppendFailure::WrongVersion { .. }))
+        };
+        (!plan.verdicts.iter().flatten().any(contradicts)).then_some(plan)
+    }
+}
+
+fn advance(unit: &Unit, heads: &mut Heads) -> Vec<Version> {
+    let moved = unit.appends.iter().map(|append| {
+        let before = heads.get(&append.stream).copied().unwrap_or(Version::EMPTY);
+        let records = u64::try_from(append.records.len()).unwrap_or(u64::MAX);
+        if let Some(head) = heads.get_mut(&append.stream) {
+            *head = before.plus(records);
+        }
+        before
+    });
+    moved.collect()
+}
+
+fn demanded(expected: ExpectedVersion) -> Option<Version> {
+    match expected {
+        ExpectedVersion::NoStream => Some(Version::EMPTY),
+        ExpectedVersion::Exact(version) => Some(version),
+        ExpectedVersion::Any => None,
+    }
+}
+
+fn unknown() -> Error {
+    Error::corrupt("a stream's head was not read")
+}

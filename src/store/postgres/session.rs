@@ -1,0 +1,66 @@
+//! One connection.
+
+use std::sync::Arc;
+
+use futures_util::{TryStreamExt, pin_mut};
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Row};
+
+use crate::store::postgres::address::Address;
+use crate::store::postgres::notices::{Notices, carry};
+
+/// A parameter and its type. Statements are unnamed and are parsed with each call: a pooler in front of the server
+/// may give each call to another connection.
+pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// A connection, and what the server warned of on it.
+pub(super) struct Session {
+    client: Client,
+    notices: Arc<Notices>,
+    /// A transaction was begun on it and has not been ended: nobody else may have it.
+    pub(super) in_transaction: bool,
+}
+
+impl Session {
+    pub(super) async fn open(address: &Address) -> Result<Self, tokio_postgres::Error> {
+        let (client, connection) = address.config.connect(address.tls.clone()).await?;
+        let notices = Arc::new(Notices::default());
+        tokio::spawn(carry(connection, Arc::clone(&notices)));
+        Ok(Self { client, notices, in_transaction: false })
+    }
+
+    pub(super) fn is_usable(&self) -> bool {
+        !self.client.is_closed() && !self.in_transaction
+    }
+
+    /// Runs a statement to its very end: its rows are given once the server is ready for the next one, and so has
+    /// committed.
+    pub(super) async fn query(
+        &self,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let parameters = parameters.iter().map(|(value, kind)| (*value, kind.clone()));
+        let rows = self.client.query_typed_raw(sql, parameters).await?;
+        pin_mut!(rows);
+        let mut all = Vec::new();
+        while let Some(row) = rows.try_next().await? {
+            all.push(row);
+        }
+        Ok(all)
+    }
+
+    /// Runs statements without parameters.
+    pub(super) async fn execute(&self, sql: &str) -> Result<(), tokio_postgres::Error> {
+        self.client.batch_execute(sql).await
+    }
+
+    pub(super) fn notices(&self) -> u64 {
+        self.notices.count()
+    }
+
+    /// What the server warned of since there were so many notices.
+    pub(super) fn warned_since(&self, count: u64) -> Option<String> {
+        (self.notices.count() > count).then(|| self.notices.last().unwrap_or_default())
+    }
+}

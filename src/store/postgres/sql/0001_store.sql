@@ -1,0 +1,227 @@
+-- The log. A partition is the first column of every key, so that the tables can be distributed by it.
+
+CREATE TABLE sidestream.meta (
+    key text PRIMARY KEY,
+    value text NOT NULL
+);
+
+-- One row a partition: the lock that every append takes first and holds to its commit. So positions are handed out
+-- in commit order, without gaps, and times never go back.
+CREATE TABLE sidestream.partitions (
+    partition int4 PRIMARY KEY,
+    position int8 NOT NULL,
+    recorded_at int8 NOT NULL
+) WITH (fillfactor = 10);
+
+-- Times are microseconds since 1970. The stream's key begins, in side streams, with the transaction, so that
+-- time-ordered ids lie next to each other in the index. The two numbers are those of the kind.
+CREATE TABLE sidestream.records (
+    partition int4 NOT NULL,
+    position int8 NOT NULL,
+    version int8 NOT NULL,
+    recorded_at int8 NOT NULL,
+    number_1 int8 NOT NULL,
+    number_2 int8 NOT NULL,
+    checksum int4 NOT NULL,
+    kind int2 NOT NULL,
+    schema int4 NOT NULL,
+    is_effect bool NOT NULL,
+    transaction uuid,
+    key bytea NOT NULL,
+    stream text COLLATE "C" NOT NULL,
+    type text COLLATE "C" NOT NULL,
+    codec text COLLATE "C" NOT NULL,
+    step text COLLATE "C",
+    fingerprint bytea,
+    requester bytea,
+    payload bytea NOT NULL,
+    CONSTRAINT records_position PRIMARY KEY (partition, position)
+);
+
+CREATE UNIQUE INDEX records_version ON sidestream.records (partition, key, version);
+-- The second wall behind the expected versions: a step takes effect in a stream at most once.
+CREATE UNIQUE INDEX records_effect ON sidestream.records (partition, transaction, step, key) WHERE is_effect;
+CREATE INDEX records_type ON sidestream.records (partition, type, position) WHERE kind = 1;
+CREATE INDEX records_snapshot ON sidestream.records (partition, key, version) WHERE kind = 4;
+
+-- Streams of which the beginning was removed.
+CREATE TABLE sidestream.floors (
+    partition int4 NOT NULL,
+    key bytea NOT NULL,
+    floor int8 NOT NULL,
+    PRIMARY KEY (partition, key)
+);
+
+CREATE TABLE sidestream.open_steps (
+    partition int4 NOT NULL,
+    key bytea NOT NULL,
+    stream text COLLATE "C" NOT NULL,
+    category text COLLATE "C" NOT NULL,
+    transaction uuid NOT NULL,
+    step text COLLATE "C" NOT NULL,
+    fingerprint bytea NOT NULL,
+    aggregate_version int8 NOT NULL,
+    scanned_to int8 NOT NULL,
+    resumed int4 NOT NULL,
+    requested_at int8 NOT NULL,
+    touched_at int8 NOT NULL,
+    PRIMARY KEY (partition, key)
+);
+
+CREATE INDEX open_steps_touched ON sidestream.open_steps (partition, category, touched_at, stream);
+
+CREATE FUNCTION sidestream.now_micros() RETURNS int8 LANGUAGE sql VOLATILE
+AS $$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8 $$;
+
+-- Appends what is demanded to be true of `streams` (their keys, and the versions that they are at), whole or not at
+-- all. Where one is elsewhere nothing is written, and `elsewhere` says where each is. Record i belongs to the stream
+-- `of_stream[i]`; its position is `base + i`.
+CREATE FUNCTION sidestream.append(
+    in_partition int4, in_quorum bool,
+    keys bytea[], names text[], heads int8[],
+    of_stream int4[], versions int8[], numbers_1 int8[], numbers_2 int8[], checksums int4[], kinds int2[],
+    schemas int4[], effects bool[], transactions uuid[], types text[], codecs text[], steps text[],
+    fingerprints bytea[], requesters bytea[], payloads bytea[],
+    OUT base int8, OUT at int8, OUT elsewhere int8[]
+) LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM sidestream.demand_durability(in_quorum);
+    SELECT p.position, p.recorded_at INTO base, at
+        FROM sidestream.partitions p WHERE p.partition = in_partition FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'partition % does not exist', in_partition USING ERRCODE = 'no_data_found';
+    END IF;
+    -- A statement of its own: it has to see what was committed while the lock was waited for.
+    elsewhere := sidestream.heads(in_partition, keys);
+    at := greatest(at, sidestream.now_micros());
+    IF elsewhere IS DISTINCT FROM heads THEN
+        RETURN;
+    END IF;
+    elsewhere := NULL;
+    IF cardinality(of_stream) = 0 THEN
+        RETURN;
+    END IF;
+    UPDATE sidestream.partitions p SET position = base + cardinality(of_stream), recorded_at = at
+        WHERE p.partition = in_partition;
+    INSERT INTO sidestream.records (
+        partition, position, version, recorded_at, number_1, number_2, checksum, kind, schema, is_effect,
+        transaction, key, stream, type, codec, step, fingerprint, requester, payload)
+    SELECT in_partition, base + r.place, r.version, at, r.number_1, r.number_2, r.checksum, r.kind, r.schema,
+        r.effect, r.transaction, keys[r.stream], names[r.stream], r.type, r.codec, r.step, r.fingerprint,
+        r.requester, r.payload
+    FROM unnest(of_stream, versions, numbers_1, numbers_2, checksums, kinds, schemas, effects, transactions,
+        types, codecs, steps, fingerprints, requesters, payloads) WITH ORDINALITY
+        AS r(stream, version, number_1, number_2, checksum, kind, schema, effect, transaction,
+        type, codec, step, fingerprint, requester, payload, place);
+END $$;
+
+-- Where streams are, in the order of their keys.
+CREATE FUNCTION sidestream.heads(in_partition int4, keys bytea[]) RETURNS int8[] LANGUAGE sql VOLATILE AS $$
+    SELECT coalesce(array_agg(coalesce(
+        (SELECT r.version FROM sidestream.records r
+            WHERE r.partition = in_partition AND r.key = k.key ORDER BY r.version DESC LIMIT 1),
+        (SELECT f.floor FROM sidestream.floors f WHERE f.partition = in_partition AND f.key = k.key),
+        0) ORDER BY k.place), '{}')
+    FROM unnest(keys) WITH ORDINALITY AS k(key, place)
+$$;
+
+-- A commit of this transaction has to be durable, and where a quorum is demanded, on a quorum.
+CREATE FUNCTION sidestream.demand_durability(in_quorum bool) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    waits text := current_setting('synchronous_commit');
+BEGIN
+    IF waits IN ('off', 'local', 'remote_write') THEN
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
+    IF in_quorum AND current_setting('synchronous_standby_names') = '' THEN
+        RAISE EXCEPTION 'synchronous_standby_names is empty' USING ERRCODE = 'SS001';
+    END IF;
+END $$;
+
+-- What an append does to open steps: those that it leaves open, those it resumes, and those it settles.
+CREATE FUNCTION sidestream.track_steps(
+    in_partition int4, in_at int8,
+    open_keys bytea[], open_streams text[], open_categories text[], open_transactions uuid[], open_steps text[],
+    open_fingerprints bytea[], open_versions int8[], open_scanned int8[], open_resumed int4[],
+    resumed_keys bytea[], resumed_scanned int8[], resumed_times int4[],
+    settled_keys bytea[]
+) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    DELETE FROM sidestream.open_steps o WHERE o.partition = in_partition AND o.key = ANY(settled_keys);
+    UPDATE sidestream.open_steps o
+        SET scanned_to = greatest(o.scanned_to, r.scanned), resumed = o.resumed + r.times, touched_at = in_at
+        FROM unnest(resumed_keys, resumed_scanned, resumed_times) AS r(key, scanned, times)
+        WHERE o.partition = in_partition AND o.key = r.key;
+    INSERT INTO sidestream.open_steps
+    SELECT in_partition, n.key, n.stream, n.category, n.transaction, n.step, n.fingerprint, n.version, n.scanned,
+        n.resumed, in_at, in_at
+    FROM unnest(open_keys, open_streams, open_categories, open_transactions, open_steps, open_fingerprints,
+        open_versions, open_scanned, open_resumed)
+        AS n(key, stream, category, transaction, step, fingerprint, version, scanned, resumed)
+    ON CONFLICT (partition, key) DO UPDATE SET
+        transaction = excluded.transaction, step = excluded.step, fingerprint = excluded.fingerprint,
+        aggregate_version = excluded.aggregate_version, scanned_to = excluded.scanned_to,
+        resumed = excluded.resumed, requested_at = excluded.requested_at, touched_at = excluded.touched_at;
+END $$;
+
+-- An append that opens or settles steps of other appends, in one round trip and one transaction.
+CREATE FUNCTION sidestream.append_tracked(
+    in_partition int4, in_quorum bool,
+    keys bytea[], names text[], heads int8[],
+    of_stream int4[], versions int8[], numbers_1 int8[], numbers_2 int8[], checksums int4[], kinds int2[],
+    schemas int4[], effects bool[], transactions uuid[], types text[], codecs text[], steps text[],
+    fingerprints bytea[], requesters bytea[], payloads bytea[],
+    open_keys bytea[], open_streams text[], open_categories text[], open_transactions uuid[], open_steps text[],
+    open_fingerprints bytea[], open_versions int8[], open_scanned int8[], open_resumed int4[],
+    resumed_keys bytea[], resumed_scanned int8[], resumed_times int4[],
+    settled_keys bytea[],
+    OUT base int8, OUT at int8, OUT elsewhere int8[]
+) LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    SELECT a.base, a.at, a.elsewhere INTO base, at, elsewhere FROM sidestream.append(
+        in_partition, in_quorum, keys, names, heads, of_stream, versions, numbers_1, numbers_2, checksums, kinds,
+        schemas, effects, transactions, types, codecs, steps, fingerprints, requesters, payloads) a;
+    IF elsewhere IS NULL THEN
+        PERFORM sidestream.track_steps(
+            in_partition, at, open_keys, open_streams, open_categories, open_transactions, open_steps,
+            open_fingerprints, open_versions, open_scanned, open_resumed,
+            resumed_keys, resumed_scanned, resumed_times, settled_keys);
+    END IF;
+END $$;
+
+-- Takes a partition's lock, to be held to the end of the transaction.
+CREATE FUNCTION sidestream.lock_partition(in_partition int4) RETURNS void LANGUAGE sql VOLATILE AS $$
+    SELECT 1 FROM sidestream.partitions p WHERE p.partition = in_partition FOR UPDATE
+$$;
+
+-- Removes the records of a stream at and before a version. Answers the head, and the floor that there is now;
+-- nothing is removed where the version is above the head.
+CREATE FUNCTION sidestream.truncate(in_partition int4, in_quorum bool, in_key bytea, in_through int8,
+    OUT head int8, OUT floor int8
+) LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM sidestream.demand_durability(in_quorum);
+    PERFORM sidestream.lock_partition(in_partition);
+    head := (sidestream.heads(in_partition, ARRAY[in_key]))[1];
+    SELECT f.floor INTO floor FROM sidestream.floors f WHERE f.partition = in_partition AND f.key = in_key;
+    floor := coalesce(floor, 0);
+    IF in_through > head OR in_through <= floor THEN
+        RETURN;
+    END IF;
+    floor := in_through;
+    INSERT INTO sidestream.floors VALUES (in_partition, in_key, in_through)
+        ON CONFLICT (partition, key) DO UPDATE SET floor = excluded.floor;
+    DELETE FROM sidestream.records r
+        WHERE r.partition = in_partition AND r.key = in_key AND r.version <= in_through;
+END $$;
+
+-- Where all partitions are. Its commit writes, and so waits for the quorum: then all that it saw is on the quorum, too.
+CREATE FUNCTION sidestream.confirm() RETURNS int8[] LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    positions int8[];
+BEGIN
+    PERFORM sidestream.demand_durability(true);
+    positions := ARRAY(SELECT p.position FROM sidestream.partitions p ORDER BY p.partition);
+    PERFORM pg_logical_emit_message(true, 'sidestream', '');
+    RETURN positions;
+END $$;

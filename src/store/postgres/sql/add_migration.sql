@@ -1,0 +1,1 @@
+INSERT INTO sidestream.migrations (step, checksum) VALUES ($1, $2)

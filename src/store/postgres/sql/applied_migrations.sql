@@ -1,0 +1,1 @@
+SELECT step, checksum FROM sidestream.migrations ORDER BY step

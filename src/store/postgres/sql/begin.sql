@@ -1,0 +1,1 @@
+BEGIN; SET LOCAL idle_in_transaction_session_timeout = '30s'

@@ -1,0 +1,1 @@
+SELECT sidestream.confirm()

@@ -1,0 +1,1 @@
+SELECT to_regclass('sidestream.migrations') IS NOT NULL AS is_there

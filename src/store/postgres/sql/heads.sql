@@ -1,0 +1,1 @@
+SELECT sidestream.heads($1, $2)

@@ -1,0 +1,1 @@
+SELECT sidestream.lock_partition($1)

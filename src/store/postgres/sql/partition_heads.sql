@@ -1,0 +1,1 @@
+SELECT partition, position FROM sidestream.partitions ORDER BY partition

@@ -1,0 +1,217 @@
+//! The store as its users hold it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio_postgres::types::Type;
+
+use crate::error::{Error, Result};
+use crate::event::EventType;
+use crate::limits;
+use crate::partition::PartitionId;
+use crate::store::admission::too_long;
+use crate::store::postgres::commit;
+use crate::store::postgres::failure;
+use crate::store::postgres::gather::Core;
+use crate::store::postgres::held::Held;
+use crate::store::postgres::log_read;
+use crate::store::postgres::options::Options;
+use crate::store::postgres::plan::Checked;
+use crate::store::postgres::row::column;
+use crate::store::postgres::session::Parameter;
+use crate::store::postgres::steps;
+use crate::store::postgres::stream_read::{self, Reads};
+use crate::store::postgres::types::{bound, number};
+use crate::store::stream_key::StreamKey;
+use crate::store::{
+    AppendFailure, EventStore, HeldPartition, LogPage, OpenStep, OpenStepsRead, StoreProperties, StreamPage,
+    StreamRead, Unit, UnitResult,
+};
+use crate::stream::{Position, StreamName, Version};
+
+const OPEN_STEPS: &str = include_str!("sql/open_steps.sql");
+const TRUNCATE: &str = include_str!("sql/truncate.sql");
+
+/// A store in a PostgreSQL database, shared by any number of processes. Clones share its connections.
+///
+/// Its calls need a tokio runtime. Dropping the last clone closes the connections; what was handed over is committed
+/// or not, as with every dropped call.
+///
+/// ```no_run
+/// use sidestream::store::postgres::PostgresStore;
+///
+/// # async fn run() -> sidestream::Result<()> {
+/// let store = PostgresStore::builder("postgres://pay@db1,db2,db3/payments").require_quorum(true).open().await?;
+/// # drop(store);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct PostgresStore {
+    core: Arc<Core>,
+}
+
+impl PostgresStore {
+    pub(super) fn of(core: Arc<Core>) -> Self {
+        Self { core }
+    }
+
+    /// Begins to open a store at a URL: `postgres://user:password@host:5432/database`, several hosts with commas
+    /// between.
+    pub fn builder(url: impl Into<String>) -> Options {
+        Options::new(url.into())
+    }
+
+    /// Opens a store whose schema is there.
+    ///
+    /// # Errors
+    /// As [`Options::open`].
+    pub async fn open(url: impl Into<String>) -> Result<Self> {
+        Self::builder(url).open().await
+    }
+
+    /// Closes the connections. Later calls, of clones too, fail with [`Unavailable`](crate::ErrorKind::Unavailable).
+    pub fn close(&self) {
+        self.core.writers.close();
+        self.core.readers.close();
+    }
+
+    async fn read(
+        &self,
+        doing: &str,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<tokio_postgres::Row>> {
+        let session = self.core.readers.session().await?;
+        session.query(sql, parameters).await.map_err(|source| failure::of(doing, source))
+    }
+
+    async fn read_pages(&self, reads: &[StreamRead]) -> Result<Vec<Result<StreamPage>>> {
+        let partitions = self.core.properties.partitions;
+        let columns = Reads::new(reads, partitions);
+        let rows = self.read("reading streams", stream_read::READ, &columns.parameters()).await?;
+        let pages = stream_read::pages(reads, &rows);
+        if self.core.quorum {
+            let seen = stream_read::seen(reads, &pages, partitions);
+            self.core.confirmed.demand(&self.core.writers, &seen).await?;
+        }
+        Ok(pages)
+    }
+
+    /// A page of a partition's log shows nothing that a failover may take away.
+    async fn confirmed(&self, partition: PartitionId, page: LogPage) -> Result<LogPage> {
+        if self.core.quorum {
+            self.core.confirmed.demand(&self.core.writers, &[(partition, page.head)]).await?;
+        }
+        Ok(page)
+    }
+}
+
+#[async_trait]
+impl EventStore for PostgresStore {
+    fn properties(&self) -> StoreProperties {
+        self.core.properties
+    }
+
+    async fn append(&self, partition: PartitionId, units: Vec<Unit>) -> Vec<UnitResult> {
+        if let Some(failure) = too_long(units.len()) {
+            return units.iter().map(|_| Err(failure.clone())).collect();
+        }
+        let properties = self.core.properties;
+        let list = units.into_iter().map(|unit| Checked::new(unit, partition, properties)).collect();
+        self.core.append(partition, list).await
+    }
+
+    async fn read_streams(&self, reads: Vec<StreamRead>) -> Vec<Result<StreamPage>> {
+        if reads.len() > limits::BULK_READS {
+            let error = Error::invalid("too many reads in one call")
+                .expected(format!("at most {}", limits::BULK_READS), reads.len());
+            return reads.iter().map(|_| Err(error.clone())).collect();
+        }
+        match self.read_pages(&reads).await {
+            Ok(pages) => pages,
+            Err(error) => reads.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+
+    async fn read_log(&self, partition: PartitionId, after: Position, limit: usize) -> Result<LogPage> {
+        let limit = limit.min(limits::PAGE_RECORDS);
+        let parameters: [Parameter<'_>; 3] = [
+            (&i32::from(partition.get()), Type::INT4),
+            (&bound(after.get()), Type::INT8),
+            (&one_more(limit), Type::INT8),
+        ];
+        let rows = self.read("reading the log", log_read::READ, &parameters).await?;
+        self.confirmed(partition, log_read::page(&rows, after, limit)?).await
+    }
+
+    async fn read_types(
+        &self,
+        partition: PartitionId,
+        types: &[EventType],
+        after: Position,
+        limit: usize,
+    ) -> Result<LogPage> {
+        let limit = limit.min(limits::PAGE_RECORDS);
+        let mut names: Vec<_> = types.iter().map(EventType::as_str).collect();
+        names.sort_unstable();
+        names.dedup();
+        let (framework, users): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| name.starts_with('$'));
+        let parameters: [Parameter<'_>; 5] = [
+            (&i32::from(partition.get()), Type::INT4),
+            (&bound(after.get()), Type::INT8),
+            (&one_more(limit), Type::INT8),
+            (&users, Type::TEXT_ARRAY),
+            (&framework, Type::TEXT_ARRAY),
+        ];
+        let rows = self.read("reading event types", log_read::READ_TYPES, &parameters).await?;
+        self.confirmed(partition, log_read::page(&rows, after, limit)?).await
+    }
+
+    async fn open_steps(&self, read: OpenStepsRead) -> Result<Vec<OpenStep>> {
+        let parameters = steps::PageParameters::new(&read);
+        let rows = self.read("reading open steps", OPEN_STEPS, &parameters.all()).await?;
+        rows.iter().map(steps::parse).collect()
+    }
+
+    async fn truncate(&self, stream: &StreamName, through: Version) -> Result<Version> {
+        let partition = self.core.properties.partitions.of(stream.cardinal());
+        let session = self.core.writers.session().await?;
+        let key = StreamKey::of(stream).to_vec();
+        let parameters: [Parameter<'_>; 4] = [
+            (&i32::from(partition.get()), Type::INT4),
+            (&self.core.quorum, Type::BOOL),
+            (&key, Type::BYTEA),
+            (&bound(through.get()), Type::INT8),
+        ];
+        let rows = commit::query(&session, TRUNCATE, &parameters).await.map_err(|failure| match failure {
+            AppendFailure::Refused(error) | AppendFailure::Unknown(error) => error,
+            other => failure::unavailable(other.to_string()),
+        })?;
+        let row =
+            rows.first().ok_or_else(|| Error::corrupt("the server answered a truncation without a row"))?;
+        let (head, floor) = (number(column(row, 0)?), number(column(row, 1)?));
+        if through.get() > head {
+            return Err(Error::invalid("cannot truncate above the head")
+                .in_stream(stream)
+                .expected(format!("at most version {head}"), through));
+        }
+        Ok(Version::new(floor))
+    }
+
+    async fn hold(&self, partition: PartitionId) -> Result<Option<Box<dyn HeldPartition>>> {
+        Ok(Some(Box::new(Held::begin(&self.core, partition).await?)))
+    }
+}
+
+/// One more than a page has shows whether anything follows.
+fn one_more(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore").field("properties", &self.core.properties).finish_non_exhaustive()
+    }
+}

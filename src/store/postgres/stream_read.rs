@@ -1,0 +1,109 @@
+//! Reading parts of streams, many in one call.
+
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use crate::error::{Error, Result};
+use crate::event::Record;
+use crate::limits;
+use crate::partition::{PartitionCount, PartitionId};
+use crate::store::postgres::row::{column, record};
+use crate::store::postgres::session::Parameter;
+use crate::store::postgres::types::{bound, number};
+use crate::store::stream_key::StreamKey;
+use crate::store::{ReadFrom, StreamPage, StreamRead};
+use crate::stream::{Position, Version};
+
+pub(super) const READ: &str = include_str!("sql/read_streams.sql");
+
+/// Reads, as columns.
+pub(super) struct Reads {
+    partitions: Vec<i32>,
+    keys: Vec<Vec<u8>>,
+    after: Vec<i64>,
+    before: Vec<Option<i64>>,
+    limits: Vec<i64>,
+}
+
+impl Reads {
+    pub(super) fn new(reads: &[StreamRead], partitions: PartitionCount) -> Self {
+        let from = |read: &StreamRead| match read.from {
+            ReadFrom::After(version) => (bound(version.get()), None),
+            ReadFrom::SnapshotBefore(version) => (0, Some(bound(version.get()))),
+        };
+        let limit = |read: &StreamRead| i64::try_from(read.limit.min(limits::PAGE_RECORDS)).unwrap_or(0);
+        let of = |read: &StreamRead| i32::from(partitions.of(read.stream.cardinal()).get());
+        Self {
+            partitions: reads.iter().map(of).collect(),
+            keys: reads.iter().map(|read| StreamKey::of(&read.stream).to_vec()).collect(),
+            after: reads.iter().map(|read| from(read).0).collect(),
+            before: reads.iter().map(|read| from(read).1).collect(),
+            limits: reads.iter().map(limit).collect(),
+        }
+    }
+
+    pub(super) fn parameters(&self) -> [Parameter<'_>; 5] {
+        [
+            (&self.partitions, Type::INT4_ARRAY),
+            (&self.keys, Type::BYTEA_ARRAY),
+            (&self.after, Type::INT8_ARRAY),
+            (&self.before, Type::INT8_ARRAY),
+            (&self.limits, Type::INT8_ARRAY),
+        ]
+    }
+}
+
+/// Puts the pages together from rows, which come in the order of the reads and of their versions.
+pub(super) fn pages(reads: &[StreamRead], rows: &[Row]) -> Vec<Result<StreamPage>> {
+    let mut pages: Vec<_> = reads.iter().map(|_| Ok(StreamPage::empty())).collect();
+    let place = |row: &Row| column::<i64>(row, 0).ok().and_then(|place| usize::try_from(place).ok());
+    for of_one in rows.chunk_by(|one, other| place(one) == place(other)) {
+        let at = of_one.first().and_then(place).and_then(|place| place.checked_sub(1));
+        let Some((read, page)) = at.and_then(|at| reads.get(at).zip(pages.get_mut(at))) else { continue };
+        *page = self::page(read, of_one).map_err(|error| error.in_stream(&read.stream));
+    }
+    pages
+}
+
+fn page(read: &StreamRead, rows: &[Row]) -> Result<StreamPage> {
+    let Some(first) = rows.first() else { return Ok(StreamPage::empty()) };
+    let version = |at| column::<i64>(first, at).map(|version| Version::new(number(version)));
+    let (floor, head, from_snapshot) = (version(1)?, version(2)?, column(first, 3)?);
+    let mut records: Vec<Record> = Vec::with_capacity(rows.len());
+    for row in rows {
+        let Some(record) = record(row)? else { continue };
+        check(read, records.last(), &record)?;
+        records.push(record);
+    }
+    let snapshot = (from_snapshot && !records.is_empty()).then(|| records.remove(0));
+    Ok(StreamPage { floor, head, snapshot, records })
+}
+
+/// A hash stands for the name in the index: whoever follows it compares.
+fn check(read: &StreamRead, before: Option<&Record>, record: &Record) -> Result<()> {
+    if record.stream != read.stream {
+        return Err(Error::corrupt("two streams have one key").expected(&read.stream, &record.stream));
+    }
+    match before {
+        Some(before) if record.version != before.version.next() => {
+            Err(Error::corrupt("a record is missing").expected(before.version.next(), record.version))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What pages rest on: by stream, its partition and how far it was seen. Of a stream that is there and of which no
+/// record was read, nobody knows how far.
+pub(super) fn seen(
+    reads: &[StreamRead],
+    pages: &[Result<StreamPage>],
+    partitions: PartitionCount,
+) -> Vec<(PartitionId, Position)> {
+    let seen = reads.iter().zip(pages).filter_map(|(read, page)| {
+        let page = page.as_ref().ok().filter(|page| page.head > Version::EMPTY)?;
+        let last = page.records.last().or(page.snapshot.as_ref());
+        let position = last.map_or(Position::new(u64::MAX), |record| record.position);
+        Some((partitions.of(read.stream.cardinal()), position))
+    });
+    seen.collect()
+}
