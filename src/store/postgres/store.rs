@@ -94,7 +94,7 @@ impl PostgresStore {
         let pages = stream_read::pages(reads, &rows);
         if self.core.quorum {
             let seen = stream_read::seen(reads, &pages, partitions);
-            self.core.confirmed.demand(&self.core.writers, &seen).await?;
+            self.core.confirmed.demand(&self.core.readers, &seen).await?;
         }
         Ok(pages)
     }
@@ -102,7 +102,7 @@ impl PostgresStore {
     /// A page of a partition's log shows nothing that a failover may take away.
     async fn confirmed(&self, partition: PartitionId, page: LogPage) -> Result<LogPage> {
         if self.core.quorum {
-            self.core.confirmed.demand(&self.core.writers, &[(partition, page.head)]).await?;
+            self.core.confirmed.demand(&self.core.readers, &[(partition, page.head)]).await?;
         }
         Ok(page)
     }
