@@ -21,6 +21,7 @@ mod conformance;
 mod contention;
 mod cut;
 mod database;
+mod dropped;
 mod failover;
 mod left_behind;
 mod proxy;

@@ -40,8 +40,16 @@ impl Held {
         let session = held.session()?;
         let fail = |source| failure::of("locking a partition", source);
         session.execute(BEGIN).await.map_err(fail)?;
-        session.query(LOCK, &[(&i32::from(partition.get()), Type::INT4)]).await.map_err(fail)?;
-        Ok(held)
+        let locked = session.query(LOCK, &[(&i32::from(partition.get()), Type::INT4)]).await;
+        match locked {
+            Ok(_) => Ok(held),
+            Err(source) if failure::is_locked(&source) => {
+                // Nothing else can be asked in a transaction that failed.
+                session.execute("ROLLBACK").await.map_err(fail)?;
+                Err(commit::locked(session, source).await)
+            }
+            Err(source) => Err(fail(source)),
+        }
     }
 
     fn session(&self) -> Result<&Session> {
