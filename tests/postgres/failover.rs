@@ -75,7 +75,8 @@ fn failovers(cycles: u32) {
         for client in clients {
             client.await.expect("no client failed");
         }
-        audit(&process(&url).await, &told.lock().unwrap().clone()).await;
+        let told = told.lock().unwrap().clone();
+        audit(&process(&url).await, &told).await;
     });
 }
 

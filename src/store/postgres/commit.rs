@@ -7,8 +7,8 @@ use crate::error::Error;
 use crate::store::AppendFailure;
 use crate::store::postgres::batch::Batch;
 use crate::store::postgres::failure;
-use crate::store::postgres::row::column;
 use crate::store::postgres::session::{Parameter, Session};
+use crate::store::postgres::types::column;
 use crate::store::postgres::types::number;
 
 const APPEND: &str = include_str!("sql/append.sql");

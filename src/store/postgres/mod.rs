@@ -25,6 +25,7 @@ mod pool;
 mod quorum;
 mod row;
 mod session;
+mod shared;
 mod steps;
 mod store;
 mod stream_read;
