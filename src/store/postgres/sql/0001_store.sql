@@ -83,7 +83,7 @@ CREATE FUNCTION sidestream.append(
     schemas int4[], effects bool[], transactions uuid[], types text[], codecs text[], steps text[],
     fingerprints bytea[], requesters bytea[], payloads bytea[],
     OUT base int8, OUT at int8, OUT elsewhere int8[]
-) LANGUAGE plpgsql VOLATILE AS $$
+) LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
     PERFORM sidestream.demand_durability(in_quorum);
     SELECT p.position, p.recorded_at INTO base, at
@@ -116,14 +116,16 @@ BEGIN
 END $$;
 
 -- Where streams are, in the order of their keys.
-CREATE FUNCTION sidestream.heads(in_partition int4, keys bytea[]) RETURNS int8[] LANGUAGE sql VOLATILE AS $$
-    SELECT coalesce(array_agg(coalesce(
+CREATE FUNCTION sidestream.heads(in_partition int4, keys bytea[]) RETURNS int8[] LANGUAGE plpgsql VOLATILE
+SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+    RETURN (SELECT coalesce(array_agg(coalesce(
         (SELECT r.version FROM sidestream.records r
             WHERE r.partition = in_partition AND r.key = k.key ORDER BY r.version DESC LIMIT 1),
         (SELECT f.floor FROM sidestream.floors f WHERE f.partition = in_partition AND f.key = k.key),
         0) ORDER BY k.place), '{}')
-    FROM unnest(keys) WITH ORDINALITY AS k(key, place)
-$$;
+    FROM unnest(keys) WITH ORDINALITY AS k(key, place));
+END $$;
 
 -- Settings of this transaction: its commit has to be durable, and where a quorum is demanded, on a quorum.
 CREATE FUNCTION sidestream.demand_durability(in_quorum bool) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
@@ -226,4 +228,36 @@ BEGIN
     positions := ARRAY(SELECT p.position FROM sidestream.partitions p ORDER BY p.partition);
     PERFORM pg_logical_emit_message(true, 'sidestream', '');
     RETURN positions;
+END $$;
+
+-- Parts of streams, many at once. Of a read with `before` the part starts at the latest snapshot before it. A function,
+-- so that its plan is made once for a connection.
+CREATE FUNCTION sidestream.read_streams(
+    in_partitions int4[], in_keys bytea[], in_after int8[], in_before int8[], in_most int8[]
+) RETURNS TABLE (
+    place int8, floor int8, head int8, from_snapshot bool,
+    partition int4, "position" int8, version int8, recorded_at int8, number_1 int8, number_2 int8, checksum int4,
+    kind int2, schema int4, transaction uuid, stream text, type text, codec text, step text, fingerprint bytea,
+    requester bytea, payload bytea
+) LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT s.place, coalesce(f.floor, 0) AS floor, coalesce(l.version, f.floor, 0) AS head,
+        snap.version IS NOT NULL AS from_snapshot,
+        r.partition, r.position, r.version, r.recorded_at, r.number_1, r.number_2, r.checksum, r.kind, r.schema,
+        r.transaction, r.stream, r.type, r.codec, r.step, r.fingerprint, r.requester, r.payload
+    FROM unnest(in_partitions, in_keys, in_after, in_before, in_most) WITH ORDINALITY
+        AS s(partition, key, after, before, most, place)
+    LEFT JOIN LATERAL (SELECT f.floor FROM sidestream.floors f
+        WHERE f.partition = s.partition AND f.key = s.key) f ON true
+    LEFT JOIN LATERAL (SELECT l.version FROM sidestream.records l
+        WHERE l.partition = s.partition AND l.key = s.key ORDER BY l.version DESC LIMIT 1) l ON true
+    LEFT JOIN LATERAL (SELECT n.version FROM sidestream.records n
+        WHERE s.before IS NOT NULL AND n.partition = s.partition AND n.key = s.key AND n.version < s.before AND n.kind = 4
+        ORDER BY n.version DESC LIMIT 1) snap ON true
+    LEFT JOIN LATERAL (SELECT r.* FROM sidestream.records r
+        WHERE r.partition = s.partition AND r.key = s.key AND r.version > coalesce(snap.version - 1, s.after)
+        ORDER BY r.version LIMIT s.most + (snap.version IS NOT NULL)::int) r ON true
+    ORDER BY s.place, r.version;
 END $$;
