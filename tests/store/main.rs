@@ -14,4 +14,7 @@ mod effort;
 mod faults;
 mod hooks;
 mod memory;
+mod placed;
+mod several;
+mod split;
 mod sqlite;
