@@ -22,6 +22,7 @@ mod differential;
 mod evolution;
 mod front_door;
 mod recovery;
+mod several;
 mod snapshots;
 mod submitted;
 mod support;
