@@ -192,6 +192,23 @@ fn a_database_that_is_down_fails_its_own_accounts_only() {
     });
 }
 
+/// A sweep goes on to the partitions that can be read, and says that some could not.
+#[test]
+fn a_database_that_is_down_keeps_no_other_ones_steps_open() {
+    run(async {
+        let down = FaultyStore::new(Arc::new(memory()), Script::new());
+        let store = open(How::Placed, down.clone(), memory()).await.expect("opened");
+        let id = account("0");
+        assert_eq!(two_partitions().of(id.cardinal()), PartitionId::new(1), "the one that is up");
+        leave_open(Arc::clone(&store), &id, tx("open"), Command::Deposit { minor: 1 }).await;
+        down.set_script((1..100).fold(Script::new(), |script, call| script.call(call, Fault::Unavailable)));
+        let accounts = CommandHandler::new(store, Account);
+        let error = accounts.recover(Duration::ZERO).await.expect_err("one partition is not listed");
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert_eq!(funds(&accounts, &id).await.expect("opened").available, 1, "settled all the same");
+    });
+}
+
 fn memory() -> MemoryStore {
     MemoryStore::with(two_partitions(), Atomicity::Batch, Arc::new(sidestream::clock::SystemClock))
 }

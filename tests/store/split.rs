@@ -384,6 +384,28 @@ fn anchors_are_added_side_by_side() {
     });
 }
 
+/// An anchor that comes late says less than the one that stands there by then.
+#[test]
+fn a_late_anchor_does_not_replace_a_newer_one() {
+    run(async {
+        let gateway = FaultyStore::new(Arc::new(memory(1)), Script::new());
+        let store = SplitStore::open(gateway.clone(), memory(1)).await.expect("opened");
+        gateway.set_script(Script::new().append(gateway.appends() + 1, Fault::Late(1_000)));
+        assert_eq!(store.anchor().await.expect_err("lost").kind(), ErrorKind::Unknown);
+        fill(&store, 0).await;
+        store.anchor().await.expect("anchored");
+        let anchors = async || {
+            let page = gateway.read_log(PartitionId::new(0), Position::START, 100).await.expect("the log");
+            let of_anchors = page.records.into_iter().filter(|record| record.stream.is_reserved());
+            of_anchors.map(|record| record.data.payload).collect::<Vec<_>>()
+        };
+        let before = anchors().await;
+        assert_eq!((before.len(), gateway.late()), (2, 1));
+        gateway.land_late().await;
+        assert_eq!(anchors().await, before);
+    });
+}
+
 #[test]
 fn a_half_that_is_down_fails_its_own_streams_only() {
     run(async {

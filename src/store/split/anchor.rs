@@ -100,6 +100,11 @@ impl Anchor {
                 .expected(format!("store {}", self.other), format!("store {}", properties.id))
                 .advice(format!("open the {half} with that {}", half.other())));
         }
+        let count = usize::from(properties.partitions.get());
+        if self.heads.len() != count {
+            let what = format!("an anchor of the {half} names another number of partitions");
+            return Err(Error::corrupt(what).expected(count, self.heads.len()));
+        }
         for (partition, head) in properties.partitions.all().zip(&self.heads) {
             head.check(half, partition, other).await?;
         }
