@@ -17,4 +17,5 @@ mod memory;
 mod placed;
 mod several;
 mod split;
+mod split_suite;
 mod sqlite;

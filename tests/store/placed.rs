@@ -40,7 +40,7 @@ impl Fixture for Placed {
     }
 }
 
-fn in_turns(even: impl EventStore, odd: impl EventStore) -> Placement {
+pub(crate) fn in_turns(even: impl EventStore, odd: impl EventStore) -> Placement {
     let count = even.properties().partitions;
     let of = |rest| count.all().filter(move |partition| partition.get() % 2 == rest);
     PlacedStore::builder().place(of(0), even).place(of(1), odd)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sidestream::clock::{ManualClock, Timestamp};
+use sidestream::clock::{Clock, ManualClock, SystemClock, Timestamp};
 use sidestream::event::{CodecName, EventType, NewRecord, RecordKind};
 use sidestream::partition::{PartitionCount, PartitionId};
 use sidestream::store::memory::MemoryStore;
@@ -27,12 +27,24 @@ pub(crate) struct Several {
     pub(crate) clock: Arc<ManualClock>,
 }
 
+/// Ids of a manual clock count up from 1: stores of two such clocks would be taken for the same.
+fn memories(partitions: PartitionCount, atomicity: Atomicity, clock: &Arc<dyn Clock>) -> [MemoryStore; 2] {
+    [0, 1].map(|_| MemoryStore::with(partitions, atomicity, Arc::clone(clock)))
+}
+
 impl Several {
     pub(crate) fn new(kinds: [Kind; 2], partitions: u16, atomicity: Atomicity) -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp::from_micros(1_000_000)));
         let partitions = PartitionCount::new(partitions).expect("a count");
-        let memories = [0, 1].map(|_| MemoryStore::with(partitions, atomicity, clock.clone()));
+        let of_stores: Arc<dyn Clock> = clock.clone();
+        let memories = memories(partitions, atomicity, &of_stores);
         Self { kinds, memories, folder: tempfile::tempdir().expect("a folder"), partitions, clock }
+    }
+
+    pub(crate) fn on_the_machines_clock(kinds: [Kind; 2], partitions: u16) -> Self {
+        let alike = Self::new(kinds, partitions, Atomicity::Batch);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        Self { memories: memories(alike.partitions, Atomicity::Batch, &clock), ..alike }
     }
 
     pub(crate) fn open(&self) -> [Arc<dyn EventStore>; 2] {

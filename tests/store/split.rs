@@ -1,11 +1,10 @@
-//! A store made of two, side streams here and aggregates there: the contract, what joins the two, and what
-//! each remembers of the other one.
+//! A store made of two, side streams here and aggregates there: what joins the two, and what each remembers of
+//! the other one.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use sidestream::clock::{SystemClock, Timestamp};
+use sidestream::clock::SystemClock;
 use sidestream::event::{EventType, NewRecord, RecordKind};
 use sidestream::id::{Cause, Fingerprint, StepName};
 use sidestream::limits;
@@ -15,75 +14,13 @@ use sidestream::store::split::SplitStore;
 use sidestream::store::sqlite::SqliteStore;
 use sidestream::store::{Atomicity, EventStore, LogScope, ReadFrom, StreamRead};
 use sidestream::stream::{Position, StreamName, Version};
-use sidestream::testkit::conformance::Fixture;
 use sidestream::testkit::faults::{Done, Fault, FaultyStore, Script};
 use sidestream::testkit::{parallel, run};
 use sidestream::{AggregateId, Category, Error, ErrorKind, TransactionId};
 
 use crate::several::{Kind, Several, append, event, stream_in};
 
-/// The suite counts positions from 1 in two of the partitions. Anchors stand in the last one, which is none of
-/// these: what they do to positions there is tested below.
-struct Split(Several);
-
-#[async_trait]
-impl Fixture for Split {
-    async fn open(&self) -> Arc<dyn EventStore> {
-        let [gateway, ledger] = self.0.open();
-        Arc::new(SplitStore::open(gateway, ledger).await.expect("opened"))
-    }
-
-    async fn set_clock(&self, now: Timestamp) -> bool {
-        self.0.clock.set(now);
-        true
-    }
-}
-
-mod on_memory {
-    async fn fresh_store() -> super::Split {
-        let kinds = [super::Kind::Memory, super::Kind::Memory];
-        super::Split(super::Several::new(kinds, 16, super::Atomicity::Stream))
-    }
-    sidestream::conformance!(fresh_store);
-}
-
-mod on_sqlite {
-    async fn fresh_store() -> super::Split {
-        let kinds = [super::Kind::Sqlite, super::Kind::Sqlite];
-        super::Split(super::Several::new(kinds, 16, super::Atomicity::Batch))
-    }
-    sidestream::conformance!(fresh_store);
-}
-
-/// The ledger's answers get lost on the way.
-struct Lossy {
-    gateway: MemoryStore,
-    ledger: FaultyStore,
-}
-
-#[async_trait]
-impl Fixture for Lossy {
-    async fn open(&self) -> Arc<dyn EventStore> {
-        Arc::new(SplitStore::open(self.gateway.clone(), self.ledger.clone()).await.expect("opened"))
-    }
-
-    async fn lose_next_outcome(&self) -> bool {
-        let next = self.ledger.appends() + 1;
-        let done = if next.is_multiple_of(2) { Done::All } else { Done::Nothing };
-        self.ledger.set_script(Script::new().append(next, Fault::Unknown(done)));
-        true
-    }
-}
-
-mod with_a_lossy_ledger {
-    async fn fresh_store() -> super::Lossy {
-        let ledger = super::FaultyStore::new(super::Arc::new(super::memory(16)), super::Script::new());
-        super::Lossy { gateway: super::memory(16), ledger }
-    }
-    sidestream::conformance!(fresh_store);
-}
-
-fn memory(partitions: u16) -> MemoryStore {
+pub(crate) fn memory(partitions: u16) -> MemoryStore {
     let count = PartitionCount::new(partitions).expect("a count");
     MemoryStore::with(count, Atomicity::Batch, Arc::new(SystemClock))
 }
@@ -232,6 +169,25 @@ fn an_older_backup_of_either_half_is_refused_and_not_believed() {
             }
         });
     }
+}
+
+#[test]
+fn older_backups_of_both_halves_from_the_same_moment_are_believed() {
+    run(async {
+        let files = Files::new();
+        let store = files.open().await.expect("opened");
+        fill(&store, 0).await;
+        store.anchor().await.expect("anchored");
+        drop(store);
+        let both = ["gateway.db", "ledger.db"];
+        both.iter().for_each(|name| files.copy(name, &format!("backup of {name}")));
+        let store = files.open().await.expect("opened");
+        fill(&store, 1).await;
+        drop(store);
+        both.iter().for_each(|name| files.copy(&format!("backup of {name}"), name));
+        let store = files.open().await.expect("opened");
+        fill(&store, 1).await;
+    });
 }
 
 /// It has as many records by now, but others.
@@ -433,8 +389,7 @@ fn a_half_that_is_down_fails_its_own_streams_only() {
 #[test]
 fn anchors_and_ids_are_as_they_were() {
     run(async {
-        let store = Split(Several::new([Kind::Memory, Kind::Memory], 2, Atomicity::Stream));
-        let [gateway, ledger] = store.0.open();
+        let [gateway, ledger] = Several::new([Kind::Memory, Kind::Memory], 2, Atomicity::Stream).open();
         let split = SplitStore::open(gateway.clone(), ledger.clone()).await.expect("opened");
         assert_eq!(split.properties().id.to_string(), PINNED_ID);
         let last = PartitionId::new(1);

@@ -160,8 +160,8 @@ impl Placement {
     }
 }
 
-const RESTORE_PLACEMENT: &str = "restore the placement that the stores were filled under: a partition's history stays where it was \
-     written, and would be missing elsewhere";
+const RESTORE_PLACEMENT: &str = "restore the placement that the stores were filled under: a partition's history \
+     stays where it was written, and would be missing elsewhere";
 
 /// A partition that was filled here and is placed elsewhere now would begin anew there, without its history.
 async fn holds_only_its_own(placed: &Placed, properties: StoreProperties) -> Result<()> {

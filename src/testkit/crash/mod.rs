@@ -186,7 +186,8 @@ pub struct Joined {
 impl Joined {
     /// Faults of the members' own, other ones for each. None of them dies: processes do, around the whole.
     fn begin(&self, schedule: &Schedule) {
-        for (seed, member) in (schedule.seed..).step_by(7).skip(1).zip(&self.members) {
+        for (number, member) in (1_u64..).zip(&self.members) {
+            let seed = schedule.seed.wrapping_add(number);
             member.set_script(Script::random(seed, Rates { crash: 0, ..schedule.rates }));
         }
     }
