@@ -142,6 +142,8 @@ pub enum RecordKind {
     },
     /// Side stream: the step was refused for good; its payload is the reason.
     Rejected,
+    /// A reserved stream: what a store that works together with another one remembers of that one.
+    Anchor,
 }
 
 impl RecordKind {
@@ -157,6 +159,7 @@ impl RecordKind {
             Self::Resumed { .. } => "$resumed",
             Self::Accepted { .. } => "$accepted",
             Self::Rejected => "$rejected",
+            Self::Anchor => "$anchor",
         };
         Some(EventType(Cow::Borrowed(name)))
     }
@@ -174,6 +177,7 @@ impl RecordKind {
             Self::Accepted { at: AcceptedAt::Back(_), .. } => 7,
             Self::Accepted { at: AcceptedAt::At(_), .. } => 8,
             Self::Rejected => 9,
+            Self::Anchor => 10,
         }
     }
 
@@ -185,7 +189,9 @@ impl RecordKind {
             Self::Resumed { scanned_to } => (scanned_to.get(), 0),
             Self::Accepted { version, at: AcceptedAt::Back(records) } => (version.get(), u64::from(records)),
             Self::Accepted { version, at: AcceptedAt::At(position) } => (version.get(), position.get()),
-            Self::Event | Self::Marker | Self::Fence | Self::Snapshot | Self::Rejected => (0, 0),
+            Self::Event | Self::Marker | Self::Fence | Self::Snapshot | Self::Rejected | Self::Anchor => {
+                (0, 0)
+            }
         }
     }
 
@@ -210,6 +216,7 @@ impl RecordKind {
             },
             8 => Self::Accepted { version, at: AcceptedAt::At(Position::new(second)) },
             9 => Self::Rejected,
+            10 => Self::Anchor,
             _ => {
                 return Err(Error::corrupt(format!("record kind {code} is unknown"))
                     .advice("read this store with the version of sidestream that wrote it, or a newer one"));

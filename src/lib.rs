@@ -76,7 +76,8 @@
 //!    [`compact`](CommandHandler::compact) a stream.
 //! 3. [`error`]: what the caller does about each [`ErrorKind`]. A refusal is an [`Outcome`], not an error.
 //! 4. [`id`] and [`stream`]: transactions, steps, fingerprints; categories, streams, versions, positions.
-//! 5. [`store`]: the contract of an [`EventStore`], with a store in memory and one in SQLite.
+//! 5. [`store`]: the contract of an [`EventStore`], with a store in memory, one in SQLite, and two that are made of
+//!    stores: partitions on several databases, side streams in a database of their own.
 //! 6. [`event`], [`codec`], [`snapshot`], [`fingerprint`]: what is stored, and how it is read years later.
 //! 7. [`side_stream`] and [`protocol`]: the state machine that everything above drives.
 //! 8. [`limits`], [`partition`], [`clock`]: bounds, partitions, time.
@@ -130,6 +131,8 @@ pub use stream::{AggregateId, Category, Position, Version};
 pub use codec::{Codecs, Encoded};
 pub use store::EventStore;
 pub use store::memory::MemoryStore;
+pub use store::placed::PlacedStore;
+pub use store::split::SplitStore;
 #[cfg(feature = "sqlite")]
 pub use store::sqlite::SqliteStore;
 

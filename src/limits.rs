@@ -44,6 +44,8 @@ pub const PAGE_RECORDS: usize = 4_096;
 pub const BULK_READS: usize = 16_384;
 /// Most records of one side stream: what a transaction with many steps, resumed often, may come to.
 pub const SIDE_STREAM_RECORDS: u64 = 16_384;
+/// Anchors that each of two split stores keeps; older ones are removed when one is added.
+pub const KEPT_ANCHORS: u64 = 8;
 /// Most unreadable snapshots that one load steps over before it folds the stream from its start.
 pub const UNREADABLE_SNAPSHOTS: usize = 3;
 

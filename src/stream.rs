@@ -16,6 +16,8 @@ use crate::limits;
 
 /// What a side stream's category ends with.
 const SIDE_SUFFIX: &str = "Transaction";
+/// What the framework's own categories begin with. No category of a user can.
+const RESERVED_PREFIX: &str = "$";
 
 /// The durable name of a kind of aggregate: letters, digits, `_`, `.` and `:`, at most 64 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,6 +59,11 @@ impl Category {
     #[must_use]
     pub fn side_stream(&self, id: &AggregateId, transaction: TransactionId) -> StreamName {
         StreamName::join(&self.side(), &format!("{id}+{transaction}"))
+    }
+
+    /// A category of the framework's own streams, `$name`, which no user can name. Only stores write to them.
+    pub(crate) fn reserved(name: &str) -> Self {
+        Self(Cow::Owned(format!("{RESERVED_PREFIX}{name}")))
     }
 
     /// The category of this category's side streams.
@@ -160,7 +167,10 @@ impl StreamName {
             return Err(Error::invalid(format!("stream name {name:?} has no '-' between category and id")));
         };
         let bytes = category.as_bytes();
-        let base = bytes.strip_suffix(SIDE_SUFFIX.as_bytes()).unwrap_or(bytes);
+        let base = match bytes.strip_prefix(RESERVED_PREFIX.as_bytes()) {
+            Some(reserved) => reserved,
+            None => bytes.strip_suffix(SIDE_SUFFIX.as_bytes()).unwrap_or(bytes),
+        };
         if !is_category(base) {
             return Err(Error::invalid(format!("stream name {name:?} has a bad category")));
         }
@@ -200,6 +210,12 @@ impl StreamName {
     #[must_use]
     pub fn is_side(&self) -> bool {
         self.category().ends_with(SIDE_SUFFIX)
+    }
+
+    /// Whether it is one of the framework's own streams, which hold nobody's events.
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
+        self.0.starts_with(RESERVED_PREFIX)
     }
 
     /// The aggregate and the transaction of a side stream; `None` for any other stream.
@@ -395,6 +411,17 @@ mod tests {
     fn an_aggregate_stream_is_no_side_stream() {
         let id = AggregateId::new("7").expect("valid");
         assert_eq!(Category::new("account").stream(&id).side_parts(), None);
+    }
+
+    #[test]
+    fn a_reserved_stream_is_nobodys() {
+        let id = AggregateId::new("3").expect("valid");
+        let anchors = Category::reserved("anchor").stream(&id);
+        assert_eq!(StreamName::parse("$anchor-3").expect("valid"), anchors);
+        assert!(anchors.is_reserved() && !anchors.is_side());
+        assert!(!Category::new("account").stream(&id).is_reserved());
+        assert!(std::panic::catch_unwind(|| Category::new("$anchor")).is_err());
+        assert!(StreamName::parse("$-3").is_err() && StreamName::parse("$$anchor-3").is_err());
     }
 
     #[test]

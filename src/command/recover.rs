@@ -57,27 +57,39 @@ impl<D: Decider> CommandHandler<D> {
     /// each step is settled once. A step that cannot be settled is counted, logged and left open.
     ///
     /// # Errors
-    /// When the open steps cannot be listed. What was settled until then stays settled.
+    /// The first failure to list a partition's open steps. All partitions are tried, so that a database that is
+    /// down does not keep the steps of others open; what was settled stays settled.
     pub async fn recover(&self, older_than: Duration) -> Result<Recovery> {
         let mut recovery = Recovery::default();
-        let mut failed = HashSet::default();
+        let (mut failed, mut listed) = (HashSet::default(), Ok(()));
         for partition in self.shared.properties.partitions.all() {
             let limit = self.shared.settings.limits.sweep_page.max(1);
             let category = D::CATEGORY.side().to_string();
-            let mut read = OpenStepsRead { partition, category, older_than, after: None, limit };
-            loop {
-                let page = self.shared.store.open_steps(read.clone()).await?;
-                let Some(last) = page.last() else { break };
-                read.after = Some((last.touched_at, last.stream.clone()));
-                // A step that was resumed in vain is the latest touched now, and would be listed for ever.
-                let page: Vec<_> = page.into_iter().filter(|step| !failed.contains(&step.stream)).collect();
-                if page.is_empty() || failed.len() > VAIN_TRIES {
-                    break;
-                }
-                self.settle(page, older_than, &mut recovery, &mut failed).await;
-            }
+            let read = OpenStepsRead { partition, category, older_than, after: None, limit };
+            let swept = self.sweep(read, &mut recovery, &mut failed).await;
+            listed = listed.and(swept);
         }
-        Ok(recovery)
+        listed.map(|()| recovery)
+    }
+
+    /// Settles the open steps of one partition.
+    async fn sweep(
+        &self,
+        mut read: OpenStepsRead,
+        recovery: &mut Recovery,
+        failed: &mut HashSet<StreamName>,
+    ) -> Result<()> {
+        loop {
+            let page = self.shared.store.open_steps(read.clone()).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            read.after = Some((last.touched_at, last.stream.clone()));
+            // A step that was resumed in vain is the latest touched now, and would be listed for ever.
+            let page: Vec<_> = page.into_iter().filter(|step| !failed.contains(&step.stream)).collect();
+            if page.is_empty() || failed.len() > VAIN_TRIES {
+                return Ok(());
+            }
+            self.settle(page, read.older_than, recovery, failed).await;
+        }
     }
 
     /// Settles a page of open steps together, so that those of one account share a scan.

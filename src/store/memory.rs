@@ -13,7 +13,7 @@ use crate::limits;
 use crate::partition::{PartitionCount, PartitionId};
 use crate::store::admission::{Admission, check, too_long};
 use crate::store::{
-    AppendFailure, Atomicity, Committed, EventStore, LogPage, OpenStep, OpenStepsRead, ReadFrom,
+    AppendFailure, Atomicity, Committed, EventStore, LogPage, LogScope, OpenStep, OpenStepsRead, ReadFrom,
     StoreProperties, StreamAppend, StreamPage, StreamRead, Unit, UnitResult,
 };
 use crate::stream::{Position, StreamName, Version};
@@ -37,7 +37,8 @@ impl MemoryStore {
     /// over two databases must.
     #[must_use]
     pub fn with(partitions: PartitionCount, atomicity: Atomicity, clock: Arc<dyn Clock>) -> Self {
-        let properties = StoreProperties { id: clock.new_id(), partitions, atomicity };
+        let properties =
+            StoreProperties { id: clock.new_id(), partitions, atomicity, log: LogScope::AllStreams };
         let logs = partitions.all().map(|_| Log::default()).collect();
         let content = Content { logs, ..Content::default() };
         Self { properties, clock, content: Arc::new(Mutex::new(content)) }

@@ -18,13 +18,25 @@ pub use crate::protocol::Atomicity;
 use crate::stream::{ExpectedVersion, Position, StreamName, Version};
 
 pub mod admission;
+mod dealt;
 pub mod memory;
+pub mod placed;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+pub mod split;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod stream_key;
+
+/// Which streams the log of a partition shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LogScope {
+    /// All of the partition.
+    AllStreams,
+    /// All but side streams: they have a log of their own elsewhere, and positions of their own in it.
+    Aggregates,
+}
 
 /// What a store is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +47,16 @@ pub struct StoreProperties {
     pub partitions: PartitionCount,
     /// What it can commit at once.
     pub atomicity: Atomicity,
+    /// What its logs show.
+    pub log: LogScope,
+}
+
+impl StoreProperties {
+    /// Whether the log of its partition shows this stream.
+    #[must_use]
+    pub fn shows(&self, stream: &StreamName) -> bool {
+        self.log == LogScope::AllStreams || !(stream.is_side() || stream.is_reserved())
+    }
 }
 
 /// Records for one stream, or, without records, the bare demand that the stream is at a version.
@@ -269,6 +291,9 @@ pub trait EventStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// An implementation must
     /// - return records by position, at most `limit` and 4,096;
+    /// - show all records of the streams that its [`LogScope`] names, and no others: side streams that are not
+    ///   shown have positions of their own, and a record that a store keeps for itself leaves a hole, as
+    ///   removed ones do;
     /// - never show a record while one with a lower position may still appear.
     async fn read_log(&self, partition: PartitionId, after: Position, limit: usize) -> Result<LogPage>;
 

@@ -12,22 +12,21 @@ use sidestream::{CommandHandler, Decider, ErrorKind};
 
 use crate::rules::{Account, Command};
 use crate::snapshots::latest_altered;
-use crate::support::{BOTH, account, deposit, funds, leave_open, snapshotting, store, tx};
+use crate::support::{BOTH, account, any_store, deposit, funds, leave_open, snapshotting, store, tx};
 
 proptest! {
     #![proptest_config(effort::proptest_config(200, "proptest-regressions/compaction.txt"))]
 
     #[test]
     fn compaction_takes_nothing_that_anybody_needs(
-        batch in any::<bool>(),
+        kind in 0_usize..3,
         before in 0_u64..40,
         after in 0_u64..40,
         through in 0_u64..120,
         open in any::<bool>(),
     ) {
-        let atomicity = BOTH[usize::from(batch)];
         run(async {
-            let (store, id) = (store(atomicity), account("7"));
+            let (store, id) = (any_store(kind).await, account("7"));
             let accounts = snapshotting(store.clone(), 5);
             deposit(&accounts, &id, 0, before + 1).await;
             let at_request = accounts.query(&id, |_, version| version).await.expect("readable");

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use sidestream::clock::{Clock, ManualClock, Timestamp};
+use sidestream::clock::{Clock, ManualClock, SystemClock, Timestamp};
 use sidestream::command::Settings;
 use sidestream::event::RecordKind;
 use sidestream::partition::PartitionCount;
 use sidestream::protocol::Atomicity;
 use sidestream::store::memory::MemoryStore;
+use sidestream::store::placed::PlacedStore;
+use sidestream::store::split::SplitStore;
 use sidestream::store::sqlite::SqliteStore;
 use sidestream::stream::Position;
 use sidestream::testkit::crash::Sent;
@@ -197,6 +199,29 @@ pub fn in_memory(
     (answers, fences(&store))
 }
 
+/// The answers of two partitions on two stores.
+fn placed(deeds: &[Deed]) -> Answers {
+    let [first, second] = [0, 1].map(|_| in_halves());
+    let mut all = partitions().all();
+    let places = [all.next().expect("one"), all.next().expect("two")];
+    let open = async || {
+        let builder = PlacedStore::builder().place([places[0]], first.clone());
+        shared(builder.place([places[1]], second.clone()).open().await.expect("opened"))
+    };
+    run(async { Service::start(open, 1).await.answers(deeds, |_| ()).await })
+}
+
+/// The answers of side streams in one store and aggregates in another one.
+fn split(deeds: &[Deed]) -> Answers {
+    let (gateway, ledger) = (in_halves(), in_halves());
+    let open = async || shared(SplitStore::open(gateway.clone(), ledger.clone()).await.expect("opened"));
+    run(async { Service::start(open, 1).await.answers(deeds, |_| ()).await })
+}
+
+fn in_halves() -> MemoryStore {
+    MemoryStore::with(partitions(), Atomicity::Batch, Arc::new(SystemClock))
+}
+
 fn on_disk(deeds: &[Deed]) -> Answers {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("events.db");
@@ -265,6 +290,20 @@ proptest! {
             ["position: Position(", "version: Version(", " at "].iter().fold(answers, |left, place| without(place, left))
         };
         prop_assert_eq!(answers(1), answers(3));
+    }
+
+    /// Versions and positions included.
+    #[test]
+    fn partitions_on_several_stores_answer_as_one_store(deeds in prop::collection::vec(deed(), 1..20)) {
+        prop_assert_eq!(placed(&deeds), in_memory((Atomicity::Batch, 1), &deeds, still).0);
+    }
+
+    /// Versions included; positions are places in the ledger's log alone.
+    #[test]
+    fn side_streams_apart_answer_as_one_store(deeds in prop::collection::vec(deed(), 1..20)) {
+        let whole = in_memory((Atomicity::Stream, 1), &deeds, still).0;
+        let place = "position: Position(";
+        prop_assert_eq!(without(place, split(&deeds)), without(place, whole));
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod evolution;
 mod front_door;
 mod postgres;
 mod recovery;
+mod several;
 mod snapshots;
 mod submitted;
 mod support;

@@ -10,6 +10,7 @@ use sidestream::protocol::Atomicity;
 use sidestream::snapshot::SnapshotPolicy;
 use sidestream::store::EventStore;
 use sidestream::store::memory::MemoryStore;
+use sidestream::store::split::SplitStore;
 use sidestream::{AggregateId, CommandHandler, Decider, TransactionId};
 
 use crate::rules::{Account, Command, Funds};
@@ -18,6 +19,18 @@ pub const BOTH: [Atomicity; 2] = [Atomicity::Batch, Atomicity::Stream];
 
 pub fn store(atomicity: Atomicity) -> MemoryStore {
     MemoryStore::with(PartitionCount::default(), atomicity, Arc::new(SystemClock))
+}
+
+/// One of each kind of store: of batches, of single streams, of two halves.
+pub async fn any_store(kind: usize) -> Arc<dyn EventStore> {
+    match kind {
+        0 => Arc::new(store(Atomicity::Batch)),
+        1 => Arc::new(store(Atomicity::Stream)),
+        _ => {
+            let [gateway, ledger] = [store(Atomicity::Batch), store(Atomicity::Batch)];
+            Arc::new(SplitStore::open(gateway, ledger).await.expect("opened"))
+        }
+    }
 }
 
 pub fn account(name: &str) -> AggregateId {

@@ -13,7 +13,7 @@ Codes, numbers and checksums stand in people's stores beside every record, and t
 be reported as altered, or be read as something else. A new kind gets a code of its own; a new field in a record is left
 out of the checksum where it is absent, as `cause` and `requester` are.";
 
-const KINDS: [RecordKind; 11] = [
+const KINDS: [RecordKind; 12] = [
     RecordKind::Event,
     RecordKind::Marker,
     RecordKind::Fence,
@@ -25,6 +25,7 @@ const KINDS: [RecordKind; 11] = [
     RecordKind::Accepted { version: Version::new(u64::MAX), at: AcceptedAt::Back(u32::MAX) },
     RecordKind::Accepted { version: Version::new(8), at: AcceptedAt::At(Position::new(9)) },
     RecordKind::Rejected,
+    RecordKind::Anchor,
 ];
 
 #[test]
@@ -36,7 +37,7 @@ fn the_codes_and_numbers_of_all_kinds_are_as_they_were() {
         let event_type = kind.framework_type().map_or("its own".to_owned(), |name| name.to_string());
         found.push((format!("{kind:?}"), format!("code {code}, numbers {numbers:?}, type {event_type}")));
     }
-    for code in [0, 10, u8::MAX] {
+    for code in [0, 11, u8::MAX] {
         let error = RecordKind::from_parts(code, (0, 0)).expect_err("no such kind");
         assert!(error.to_string().contains("unknown"), "{error}");
     }

@@ -14,4 +14,8 @@ mod effort;
 mod faults;
 mod hooks;
 mod memory;
+mod placed;
+mod several;
+mod split;
+mod split_suite;
 mod sqlite;

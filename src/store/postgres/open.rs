@@ -15,7 +15,7 @@ use crate::store::postgres::quorum::Confirmed;
 use crate::store::postgres::session::Session;
 use crate::store::postgres::shared::{Core, Queue};
 use crate::store::postgres::types::column;
-use crate::store::{Atomicity, StoreProperties};
+use crate::store::{Atomicity, LogScope, StoreProperties};
 
 const SERVER: &str = include_str!("sql/server.sql");
 const META: &str = include_str!("sql/meta.sql");
@@ -138,5 +138,5 @@ async fn properties(session: &Session, expected: Option<PartitionCount>) -> Resu
             .expected(expected.get(), partitions.get())
             .advice("open it with the number that it was made with, or without one; it is fixed for ever"));
     }
-    Ok(StoreProperties { id, partitions, atomicity: Atomicity::Batch })
+    Ok(StoreProperties { id, partitions, atomicity: Atomicity::Batch, log: LogScope::AllStreams })
 }

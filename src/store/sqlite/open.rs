@@ -25,7 +25,7 @@ use crate::store::sqlite::upkeep::Upkeep;
 use crate::store::sqlite::worker::Worker;
 use crate::store::sqlite::writer::{self, Writer};
 use crate::store::sqlite::{failure, files, integrity, lock, migrations, settings};
-use crate::store::{Atomicity, StoreProperties};
+use crate::store::{Atomicity, LogScope, StoreProperties};
 use uuid::Uuid;
 
 impl SqliteStore {
@@ -311,7 +311,12 @@ fn check_properties(connection: &Connection, options: &Options) -> Result<StoreP
             .expected(wanted, partitions)
             .advice("a store keeps the number it was made with: leave the option out, or copy the events into a new store"));
     }
-    Ok(StoreProperties { id: Uuid::from_bytes(id), partitions, atomicity: Atomicity::Batch })
+    Ok(StoreProperties {
+        id: Uuid::from_bytes(id),
+        partitions,
+        atomicity: Atomicity::Batch,
+        log: LogScope::AllStreams,
+    })
 }
 
 fn open_readers(

@@ -1,10 +1,13 @@
 //! Reading a partition's log, whole or by types.
 
 use super::Fixture;
-use super::records::{ACCOUNT, Subject, account, event_of, events, requested, side, snapshot, unit, v};
+use super::records::{
+    ACCOUNT, Subject, account, event_of, events, rejected, requested, side, snapshot, unit, v,
+};
 use crate::event::{EventType, Record, RecordKind};
 use crate::limits;
 use crate::store::LogPage;
+use crate::store::ReadFrom::After;
 use crate::stream::{AggregateId, Position};
 
 /// > return records by position, at most `limit` and 4,096
@@ -64,6 +67,44 @@ async fn write_types(subject: &Subject) {
         subject.commit(unit(&account(number), v(0), records)).await;
         subject.commit(unit(&side(number), v(0), vec![requested(number, "a", 0)])).await;
     }
+}
+
+/// > show all records of the streams that its `LogScope` names, and no others: side streams that are not
+/// > shown have positions of their own, and a record that a store keeps for itself leaves a hole, as removed
+/// > ones do
+///
+/// # Panics
+/// When the store breaks it.
+pub async fn shows_the_streams_that_its_scope_names(fixture: &dyn Fixture) {
+    let mut subject = Subject::open(fixture).await;
+    let (mut shown, mut apart) = (Vec::new(), 0);
+    for round in 0..3 {
+        let before = shown.len();
+        for (stream, records) in [
+            (account(round), events("a", 2)),
+            (side(round), vec![requested(round, "a", 0)]),
+            (account(round), vec![snapshot("s")]),
+            (side(round), vec![rejected(round, "a")]),
+        ] {
+            let version = subject.head(&stream).await;
+            let committed = subject.commit(unit(&stream, version, records)).await;
+            let new = subject.page(&stream, After(version), 10).await.records;
+            assert_eq!(Some(committed.first), new.first().map(|first| first.position), "in {stream}");
+            if subject.properties.shows(&stream) {
+                shown.extend(new);
+            } else {
+                apart += 1;
+                assert_eq!(committed.first, Position::new(apart), "a log of its own");
+            }
+        }
+        assert!(shown.len() > before);
+        assert_eq!(subject.log().await, shown);
+        subject = subject.reopen(fixture).await;
+        // What a store writes for itself when it is opened is not shown.
+        assert_eq!(subject.log().await, shown, "after opening again");
+    }
+    let numbers: Vec<_> = shown.iter().map(|record| record.position).collect();
+    assert!(numbers.is_sorted(), "by position");
 }
 
 fn types(names: &[&'static str]) -> Vec<EventType> {

@@ -14,7 +14,9 @@
 //!
 //! `fresh_store` gives a [`Fixture`]: one new, empty store that can be closed and opened again. The suite
 //! asks the store which [`Atomicity`](crate::store::Atomicity) it has; what makes no sense for it, or
-//! needs a hook that the fixture does not have, is skipped with a line on standard error.
+//! needs a hook that the fixture does not have, is skipped with a line on standard error. It asks for the
+//! [`LogScope`](crate::store::LogScope), too: where side streams have a log apart, nothing is skipped, but
+//! what the logs must show, and how positions count, is told from that.
 //!
 //! The idea of one exported suite that every backend passes is River's (`riverdrivertest`) and
 //! `eventsourcing`'s (`testsuite`).
@@ -139,6 +141,7 @@ macro_rules! conformance {
             }
             logs {
                 returns_records_by_position_up_to_the_limit
+                shows_the_streams_that_its_scope_names
                 reading_types_is_filtering_the_log
                 reading_types_moves_on_to_the_head
             }

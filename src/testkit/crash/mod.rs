@@ -172,7 +172,39 @@ pub struct Report {
 }
 
 type Audit<D> = Arc<dyn Fn(&Books<D>) -> Result<(), String> + Send + Sync>;
-type Stores = Arc<dyn Fn(Atomicity, Arc<dyn Clock>) -> Arc<dyn EventStore> + Send + Sync>;
+type Stores = Arc<dyn Fn(Atomicity, Arc<dyn Clock>) -> Joined + Send + Sync>;
+
+/// A store made of others, which fail each by itself.
+#[derive(Debug)]
+pub struct Joined {
+    /// The store.
+    pub store: Arc<dyn EventStore>,
+    /// What it is made of.
+    pub members: Vec<FaultyStore>,
+}
+
+impl Joined {
+    /// Faults of the members' own, other ones for each. None of them dies: processes do, around the whole.
+    fn begin(&self, schedule: &Schedule) {
+        for (number, member) in (1_u64..).zip(&self.members) {
+            let seed = schedule.seed.wrapping_add(number);
+            member.set_script(Script::random(seed, Rates { crash: 0, ..schedule.rates }));
+        }
+    }
+
+    /// Ends the faults; what was still under way arrives or is lost.
+    async fn calm(&self, arrives: bool) {
+        for member in &self.members {
+            end(member, arrives).await;
+        }
+    }
+}
+
+/// Ends the faults of one store.
+async fn end(store: &FaultyStore, arrives: bool) {
+    store.set_script(Script::new());
+    if arrives { store.land_late().await } else { store.lose_late() }
+}
 
 /// Runs a decider's commands through crashes.
 pub struct CrashEverywhere<D: Decider> {
@@ -198,7 +230,7 @@ where
             decider: Arc::new(decider),
             settings,
             audit: Arc::new(|_| Ok(())),
-            stores: Arc::new(in_memory),
+            stores: Arc::new(alone(in_memory)),
         }
     }
 
@@ -209,6 +241,17 @@ where
     pub fn on(
         mut self,
         store: impl Fn(Atomicity, Arc<dyn Clock>) -> Arc<dyn EventStore> + Send + Sync + 'static,
+    ) -> Self {
+        self.stores = Arc::new(alone(store));
+        self
+    }
+
+    /// As [`on`](Self::on), with a store made of others: besides the faults around the whole, each of its members
+    /// has faults by chance of its own, once the store was made.
+    #[must_use]
+    pub fn on_joined(
+        mut self,
+        store: impl Fn(Atomicity, Arc<dyn Clock>) -> Joined + Send + Sync + 'static,
     ) -> Self {
         self.stores = Arc::new(store);
         self
@@ -233,7 +276,10 @@ where
     /// # Errors
     /// The first promise that was broken.
     pub fn run(&self, sends: &[Sent<D::Command>], schedule: &Schedule) -> Result<Report, Violation> {
-        run(self.live_and_die(sends, schedule))
+        let clock = Arc::new(ManualClock::new(Timestamp::from_micros(0)));
+        // Outside of the runtime: whoever makes a store may have to wait for it.
+        let joined = (self.stores)(schedule.atomicity, clock);
+        run(self.live_and_die(sends, schedule, &joined))
             .map_err(|Violation(what)| Violation(format!("{what}\n  in {schedule:?}\n  with {sends:#?}")))
     }
 
@@ -270,22 +316,20 @@ where
         &self,
         sends: &[Sent<D::Command>],
         schedule: &Schedule,
+        joined: &Joined,
     ) -> Result<Report, Violation> {
-        let clock = Arc::new(ManualClock::new(Timestamp::from_micros(0)));
-        let store = (self.stores)(schedule.atomicity, clock);
-        let network = FaultyStore::new(Arc::clone(&store), schedule.script());
+        let store = &joined.store;
+        let network = FaultyStore::new(Arc::clone(store), schedule.script());
+        joined.begin(schedule);
         let answers = Arc::new(Answers::new(sends));
         let crashes = client::processes(self, &network, &answers, schedule).await?;
 
-        network.set_script(Script::new());
-        if schedule.seed.is_multiple_of(2) {
-            network.land_late().await
-        } else {
-            network.lose_late()
-        }
-        let recovered = self.calm(&store).await?;
+        let arrives = schedule.seed.is_multiple_of(2);
+        joined.calm(arrives).await;
+        end(&network, arrives).await;
+        let recovered = self.calm(store).await?;
         client::send_again(&self.handler(store.clone()), &answers).await?;
-        let books = audit::read::<D>(&store, &self.handler(store.clone()), sends).await?;
+        let books = audit::read::<D>(store, &self.handler(store.clone()), sends).await?;
         (self.audit)(&books).map_err(|what| Violation(format!("the audit: {what}")))?;
         Ok(Report {
             calls: network.calls(),
@@ -323,6 +367,12 @@ where
 fn in_memory(atomicity: Atomicity, clock: Arc<dyn Clock>) -> Arc<dyn EventStore> {
     let partitions = PartitionCount::new(2).expect("within bounds");
     Arc::new(MemoryStore::with(partitions, atomicity, clock))
+}
+
+fn alone(
+    store: impl Fn(Atomicity, Arc<dyn Clock>) -> Arc<dyn EventStore>,
+) -> impl Fn(Atomicity, Arc<dyn Clock>) -> Joined {
+    move |atomicity, clock| Joined { store: store(atomicity, clock), members: Vec::new() }
 }
 
 /// What is tried at every call.

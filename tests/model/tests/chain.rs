@@ -14,7 +14,7 @@ use sidestream::event::NewRecord;
 use sidestream::partition::{PartitionCount, PartitionId};
 use sidestream::protocol::Atomicity;
 use sidestream::store::admission::{Admission, check};
-use sidestream::store::{AppendFailure, StoreProperties, StreamAppend, Unit};
+use sidestream::store::{AppendFailure, LogScope, StoreProperties, StreamAppend, Unit};
 use sidestream::stream::{AggregateId, Category, ExpectedVersion, StreamName, Version};
 use sidestream::{Result, TransactionId};
 
@@ -52,7 +52,12 @@ impl Names {
         let zero = TransactionId::derive("store", "").as_uuid();
         let side = |at: usize| ACCOUNT.side_stream(&id, TransactionId::derive("chain", &at.to_string()));
         Self {
-            properties: StoreProperties { id: zero, partitions, atomicity: Atomicity::Batch },
+            properties: StoreProperties {
+                id: zero,
+                partitions,
+                atomicity: Atomicity::Batch,
+                log: LogScope::AllStreams,
+            },
             partition: partitions.of(id.cardinal()),
             account: ACCOUNT.stream(&id),
             sides: (0..COMMANDS.len()).map(side).collect(),
