@@ -22,6 +22,8 @@ pub(super) struct Batch<'l> {
     keys: Vec<Vec<u8>>,
     names: Vec<&'l str>,
     heads: Vec<i64>,
+    /// Whether the stream is to get its first record.
+    are_new: Vec<bool>,
     of_stream: Vec<i32>,
     versions: Vec<i64>,
     numbers_1: Vec<i64>,
@@ -49,7 +51,7 @@ impl<'l> Batch<'l> {
 
     fn add(&mut self, Admitted { unit, heads, .. }: &Admitted<'l>) {
         for (append, head) in unit.appends.iter().zip(heads) {
-            let stream = self.stream(&append.stream, *head);
+            let stream = self.stream(&append.stream, *head, !append.records.is_empty());
             let mut done = HashSet::default();
             let mut version = *head;
             for record in &append.records {
@@ -64,13 +66,14 @@ impl<'l> Batch<'l> {
     }
 
     /// The place of a stream, from 1. What is demanded of it is where it is before the first append of all.
-    fn stream(&mut self, name: &'l StreamName, head: Version) -> i32 {
+    fn stream(&mut self, name: &'l StreamName, head: Version, has_records: bool) -> i32 {
         let next = i32::try_from(self.keys.len()).unwrap_or(i32::MAX).saturating_add(1);
         let place = *self.by_name.entry(name).or_insert(next);
         if place == next {
             self.keys.push(StreamKey::of(name).to_vec());
             self.names.push(name.as_str());
             self.heads.push(stored(head.get()));
+            self.are_new.push(head == Version::EMPTY && has_records);
         }
         place
     }
@@ -114,6 +117,7 @@ impl<'l> Batch<'l> {
             (&self.keys, Type::BYTEA_ARRAY),
             (&self.names, Type::TEXT_ARRAY),
             (&self.heads, Type::INT8_ARRAY),
+            (&self.are_new, Type::BOOL_ARRAY),
             (&self.of_stream, Type::INT4_ARRAY),
             (&self.versions, Type::INT8_ARRAY),
             (&self.numbers_1, Type::INT8_ARRAY),

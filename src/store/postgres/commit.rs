@@ -59,7 +59,12 @@ pub(super) async fn append(
         }
         None => APPEND,
     };
-    let rows = query(session, sql, &parameters).await?;
+    let rows = match query(session, sql, &parameters).await {
+        Err(AppendFailure::Refused(error)) if failure::says_it_is_there(&error) => {
+            return Ok(Appended::Elsewhere);
+        }
+        rows => rows?,
+    };
     // It is committed: what cannot be read now is not certain.
     appended(&rows).map_err(AppendFailure::Unknown)
 }

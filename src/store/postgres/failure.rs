@@ -5,6 +5,8 @@ use tokio_postgres::error::{DbError, Severity, SqlState};
 use crate::error::{Error, ErrorKind};
 use crate::store::AppendFailure;
 
+/// The unique indexes over streams, and over what a step did in one.
+const WALLS: [&str; 2] = ["records_version", "records_effect"];
 /// A lock was not free in time.
 const LOCKED: &str = "55P03";
 /// What a server's own code of ours says: a quorum is demanded, and the server waits for none.
@@ -44,6 +46,18 @@ pub(super) fn of(doing: &str, source: tokio_postgres::Error) -> Error {
 /// Whether a lock was not free in time.
 pub(super) fn is_locked(source: &tokio_postgres::Error) -> bool {
     source.code().is_some_and(|code| code.code() == LOCKED)
+}
+
+/// Whether an append was undone because a stream that was expected to be new has records: the first version of the one is
+/// taken, and what its step did lies in another.
+pub(super) fn says_it_is_there(error: &Error) -> bool {
+    let source =
+        std::error::Error::source(error).and_then(|source| source.downcast_ref::<tokio_postgres::Error>());
+    let told = source.and_then(tokio_postgres::Error::as_db_error);
+    told.is_some_and(|told| {
+        *told.code() == SqlState::UNIQUE_VIOLATION
+            && told.constraint().is_some_and(|name| WALLS.contains(&name))
+    })
 }
 
 /// Why a statement failed that commits.

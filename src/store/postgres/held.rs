@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::partition::PartitionId;
 use crate::store::postgres::batch::Batch;
 use crate::store::postgres::commit::{self, Appended};
@@ -79,7 +79,9 @@ impl Held {
         let session = self.session().map_err(AppendFailure::Refused)?;
         let appended = commit::append(session, &batch, self.core.quorum).await.map_err(undone)?;
         let Appended::Done { base, at } = appended else {
-            let why = failure::unavailable("a stream moved though its partition is locked");
+            // Every stream is where it is expected, and yet an index refuses: a step would take effect twice.
+            let why = Error::corrupt("a record is already there though its stream is where it was expected")
+                .advice("stop: something wrote to the tables past the functions of sidestream");
             return Err(AppendFailure::Refused(why));
         };
         self.commit().await?;

@@ -67,15 +67,17 @@ pub(super) fn pages(reads: &[StreamRead], rows: &[Row]) -> Vec<Result<StreamPage
 }
 
 fn page(read: &StreamRead, rows: &[Row]) -> Result<StreamPage> {
-    let Some(first) = rows.first() else { return Ok(StreamPage::empty()) };
-    let version = |at| column::<i64>(first, at).map(|version| Version::new(number(version)));
-    let (floor, head, from_snapshot) = (version(1)?, version(2)?, column(first, 3)?);
+    let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(StreamPage::empty()) };
+    let floor = Version::new(number(column(first, 1)?));
+    let (head, from_snapshot): (Option<i64>, bool) = (column(last, 2)?, column(first, 3)?);
     let mut records: Vec<Record> = Vec::with_capacity(rows.len());
     for row in rows {
         let Some(record) = record(row)? else { continue };
         check(read, records.last(), &record)?;
         records.push(record);
     }
+    let reached = records.last().map_or(floor, |record| record.version);
+    let head = head.map_or(reached, |head| Version::new(number(head)));
     let snapshot = (from_snapshot && !records.is_empty()).then(|| records.remove(0));
     Ok(StreamPage { floor, head, snapshot, records })
 }

@@ -78,7 +78,7 @@ AS $$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8 $$;
 -- `of_stream[i]`; its position is `base + i`.
 CREATE FUNCTION sidestream.append(
     in_partition int4, in_quorum bool,
-    keys bytea[], names text[], heads int8[],
+    keys bytea[], names text[], heads int8[], are_new bool[],
     of_stream int4[], versions int8[], numbers_1 int8[], numbers_2 int8[], checksums int4[], kinds int2[],
     schemas int4[], effects bool[], transactions uuid[], types text[], codecs text[], steps text[],
     fingerprints bytea[], requesters bytea[], payloads bytea[],
@@ -92,7 +92,7 @@ BEGIN
         RAISE EXCEPTION 'partition % does not exist', in_partition USING ERRCODE = 'no_data_found';
     END IF;
     -- A statement of its own: it has to see what was committed while the lock was waited for.
-    elsewhere := sidestream.heads(in_partition, keys);
+    elsewhere := sidestream.heads(in_partition, keys, are_new);
     at := greatest(at, sidestream.now_micros());
     IF elsewhere IS DISTINCT FROM heads THEN
         RETURN;
@@ -115,16 +115,17 @@ BEGIN
         type, codec, step, fingerprint, requester, payload, place);
 END $$;
 
--- Where streams are, in the order of their keys.
-CREATE FUNCTION sidestream.heads(in_partition int4, keys bytea[]) RETURNS int8[] LANGUAGE plpgsql VOLATILE
-SET plan_cache_mode = force_generic_plan AS $$
+-- Where streams are, in the order of their keys. Of those that are to get their first record only the floors are looked
+-- at: should they be there, the unique index refuses that record, and with it the append.
+CREATE FUNCTION sidestream.heads(in_partition int4, keys bytea[], are_new bool[]) RETURNS int8[]
+LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
     RETURN (SELECT coalesce(array_agg(coalesce(
-        (SELECT r.version FROM sidestream.records r
-            WHERE r.partition = in_partition AND r.key = k.key ORDER BY r.version DESC LIMIT 1),
+        CASE WHEN NOT k.is_new THEN (SELECT r.version FROM sidestream.records r
+            WHERE r.partition = in_partition AND r.key = k.key ORDER BY r.version DESC LIMIT 1) END,
         (SELECT f.floor FROM sidestream.floors f WHERE f.partition = in_partition AND f.key = k.key),
         0) ORDER BY k.place), '{}')
-    FROM unnest(keys) WITH ORDINALITY AS k(key, place));
+    FROM unnest(keys, are_new) WITH ORDINALITY AS k(key, is_new, place));
 END $$;
 
 -- Settings of this transaction: its commit has to be durable, and where a quorum is demanded, on a quorum.
@@ -171,7 +172,7 @@ END $$;
 -- An append that opens or settles steps of other appends, in one round trip and one transaction.
 CREATE FUNCTION sidestream.append_tracked(
     in_partition int4, in_quorum bool,
-    keys bytea[], names text[], heads int8[],
+    keys bytea[], names text[], heads int8[], are_new bool[],
     of_stream int4[], versions int8[], numbers_1 int8[], numbers_2 int8[], checksums int4[], kinds int2[],
     schemas int4[], effects bool[], transactions uuid[], types text[], codecs text[], steps text[],
     fingerprints bytea[], requesters bytea[], payloads bytea[],
@@ -183,7 +184,7 @@ CREATE FUNCTION sidestream.append_tracked(
 ) LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     SELECT a.base, a.at, a.elsewhere INTO base, at, elsewhere FROM sidestream.append(
-        in_partition, in_quorum, keys, names, heads, of_stream, versions, numbers_1, numbers_2, checksums, kinds,
+        in_partition, in_quorum, keys, names, heads, are_new, of_stream, versions, numbers_1, numbers_2, checksums, kinds,
         schemas, effects, transactions, types, codecs, steps, fingerprints, requesters, payloads) a;
     IF elsewhere IS NULL THEN
         PERFORM sidestream.track_steps(
@@ -206,7 +207,7 @@ CREATE FUNCTION sidestream.truncate(in_partition int4, in_quorum bool, in_key by
 BEGIN
     PERFORM sidestream.demand_durability(in_quorum);
     PERFORM sidestream.lock_partition(in_partition);
-    head := (sidestream.heads(in_partition, ARRAY[in_key]))[1];
+    head := (sidestream.heads(in_partition, ARRAY[in_key], ARRAY[false]))[1];
     SELECT f.floor INTO floor FROM sidestream.floors f WHERE f.partition = in_partition AND f.key = in_key;
     floor := coalesce(floor, 0);
     IF in_through > head OR in_through <= floor THEN
@@ -243,7 +244,7 @@ CREATE FUNCTION sidestream.read_streams(
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    SELECT s.place, coalesce(f.floor, 0) AS floor, coalesce(l.version, f.floor, 0) AS head,
+    SELECT s.place, coalesce(f.floor, 0) AS floor, l.version AS head,
         snap.version IS NOT NULL AS from_snapshot,
         r.partition, r.position, r.version, r.recorded_at, r.number_1, r.number_2, r.checksum, r.kind, r.schema,
         r.transaction, r.stream, r.type, r.codec, r.step, r.fingerprint, r.requester, r.payload
@@ -251,13 +252,17 @@ BEGIN
         AS s(partition, key, after, before, most, place)
     LEFT JOIN LATERAL (SELECT f.floor FROM sidestream.floors f
         WHERE f.partition = s.partition AND f.key = s.key) f ON true
-    LEFT JOIN LATERAL (SELECT l.version FROM sidestream.records l
-        WHERE l.partition = s.partition AND l.key = s.key ORDER BY l.version DESC LIMIT 1) l ON true
     LEFT JOIN LATERAL (SELECT n.version FROM sidestream.records n
         WHERE s.before IS NOT NULL AND n.partition = s.partition AND n.key = s.key AND n.version < s.before AND n.kind = 4
         ORDER BY n.version DESC LIMIT 1) snap ON true
     LEFT JOIN LATERAL (SELECT r.* FROM sidestream.records r
         WHERE r.partition = s.partition AND r.key = s.key AND r.version > coalesce(snap.version - 1, s.after)
         ORDER BY r.version LIMIT s.most + (snap.version IS NOT NULL)::int) r ON true
+    -- Whoever read to the end knows the head: it is looked for where nothing was found, and behind a full page.
+    LEFT JOIN LATERAL (SELECT l.version FROM sidestream.records l
+        WHERE (r.version IS NULL AND (s.after > 0 OR s.most = 0)
+            OR r.version >= coalesce(snap.version, greatest(s.after, f.floor)) + s.most)
+            AND l.partition = s.partition AND l.key = s.key
+        ORDER BY l.version DESC LIMIT 1) l ON true
     ORDER BY s.place, r.version;
 END $$;
