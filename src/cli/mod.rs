@@ -4,6 +4,7 @@
 
 mod bench;
 mod failure;
+mod postgres_url;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -11,4 +11,6 @@
 )]
 
 mod bench;
+#[cfg(unix)]
+mod bench_postgres;
 mod program;

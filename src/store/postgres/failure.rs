@@ -9,7 +9,7 @@ use crate::store::AppendFailure;
 const NO_QUORUM: &str = "SS001";
 
 /// Why no connection could be made.
-pub(super) fn connecting(source: tokio_postgres::Error) -> Error {
+pub(crate) fn connecting(source: tokio_postgres::Error) -> Error {
     let Some(told) = source.as_db_error() else {
         let error = Error::new(ErrorKind::Unavailable, "PostgreSQL cannot be reached");
         let advice = "see that a server that takes writes runs at one of the hosts; retry with the same id";
@@ -29,7 +29,7 @@ pub(super) fn connecting(source: tokio_postgres::Error) -> Error {
 }
 
 /// Why a statement failed that writes nothing, or of which it is certain that nothing was written.
-pub(super) fn of(doing: &str, source: tokio_postgres::Error) -> Error {
+pub(crate) fn of(doing: &str, source: tokio_postgres::Error) -> Error {
     match source.as_db_error() {
         None => {
             Error::new(ErrorKind::Unavailable, format!("the connection to PostgreSQL broke while {doing}"))

@@ -2,6 +2,7 @@
 //! together. Partitions go beside each other.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
@@ -30,6 +31,8 @@ pub(super) struct Core {
     /// Whether a commit has to be on a quorum.
     pub(super) quorum: bool,
     pub(super) confirmed: Confirmed,
+    /// Appends that were committed.
+    pub(super) commits: AtomicU64,
     /// By partition.
     pub(super) queues: Vec<Mutex<Queue>>,
 }
@@ -55,6 +58,10 @@ impl Core {
         let ended =
             || AppendFailure::Unknown(Error::new(ErrorKind::Unknown, "the append ended without an answer"));
         results.await.unwrap_or_else(|_| refuse(units, &ended()))
+    }
+
+    pub(super) fn count_commit(&self) {
+        self.commits.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Puts a list behind those that wait, and has somebody carry them.
@@ -133,7 +140,10 @@ impl Core {
         }
         let session = self.writers.session().await.map_err(AppendFailure::Refused)?;
         match commit::append(&session, &batch, self.quorum).await? {
-            Appended::Done { base, at } => Ok(Some((base, at))),
+            Appended::Done { base, at } => {
+                self.count_commit();
+                Ok(Some((base, at)))
+            }
             Appended::Elsewhere => Ok(None),
         }
     }

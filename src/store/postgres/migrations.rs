@@ -86,7 +86,7 @@ async fn fill(session: &Session, options: &Options) -> Result<(), tokio_postgres
 }
 
 /// Whether the schema is there at all.
-pub(super) async fn is_there(session: &Session) -> Result<bool> {
+pub(crate) async fn is_there(session: &Session) -> Result<bool> {
     let rows = session
         .query(HAS_SCHEMA, &[])
         .await

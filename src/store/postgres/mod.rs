@@ -25,6 +25,7 @@ mod pool;
 mod quorum;
 mod row;
 mod session;
+mod status;
 mod steps;
 mod store;
 mod stream_read;
@@ -32,4 +33,13 @@ mod types;
 
 pub use migrations::{Migration, print_sql};
 pub use options::Options;
+pub use status::Status;
 pub use store::PostgresStore;
+
+// For the program's own tables and questions.
+#[cfg(feature = "cli")]
+pub(crate) use address::Address;
+#[cfg(feature = "cli")]
+pub(crate) use session::{Parameter, Session};
+#[cfg(feature = "cli")]
+pub(crate) use {failure::connecting, failure::of as failed, migrations::is_there};

@@ -1,5 +1,6 @@
 //! Opening a store: who it is, and whether the server keeps what it takes.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use uuid::Uuid;
@@ -41,6 +42,7 @@ pub(super) async fn open(options: Options) -> Result<PostgresStore> {
         readers,
         quorum: options.quorum,
         confirmed: Confirmed::new(properties.partitions),
+        commits: AtomicU64::new(0),
         queues,
     };
     Ok(PostgresStore::of(Arc::new(core)))

@@ -1,5 +1,6 @@
 //! What a store is opened with.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ const MOST_CONNECTIONS: usize = 256;
 
 /// How a [`PostgresStore`] is opened. Durability is no option: a commit waits for the disk, whatever the server's
 /// default is.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[must_use]
 pub struct Options {
     pub(super) url: String,
@@ -118,5 +119,20 @@ impl Options {
 
     pub(super) fn address(&self) -> Result<Address> {
         Address::parse(&self.url, self.roots.as_deref())
+    }
+}
+
+/// Without the address: it may hold a password.
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("partitions", &self.partitions)
+            .field("writers", &self.writers)
+            .field("readers", &self.readers)
+            .field("patience", &self.patience)
+            .field("roots", &self.roots)
+            .field("quorum", &self.quorum)
+            .field("migrate", &self.migrate)
+            .finish_non_exhaustive()
     }
 }

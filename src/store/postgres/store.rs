@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use tokio_postgres::types::Type;
@@ -20,6 +21,7 @@ use crate::store::postgres::options::Options;
 use crate::store::postgres::plan::Checked;
 use crate::store::postgres::row::column;
 use crate::store::postgres::session::Parameter;
+use crate::store::postgres::status::Status;
 use crate::store::postgres::steps;
 use crate::store::postgres::stream_read::{self, Reads};
 use crate::store::postgres::types::{bound, number};
@@ -75,6 +77,12 @@ impl PostgresStore {
     pub fn close(&self) {
         self.core.writers.close();
         self.core.readers.close();
+    }
+
+    /// What this store has done so far.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status { commits: self.core.commits.load(Ordering::Relaxed) }
     }
 
     async fn read(
