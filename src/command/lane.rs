@@ -24,7 +24,7 @@ use crate::hash::HashSet;
 use crate::limits;
 use crate::partition::PartitionId;
 use crate::protocol::Atomicity;
-use crate::store::UnitResult;
+use crate::store::{HeldPartition, UnitResult};
 use crate::stream::AggregateId;
 
 /// Most lists of one lane that are being committed at a time.
@@ -165,6 +165,7 @@ impl<D: Decider> Lane<D> {
 
     /// Reads, decides, and hands the list over. A round without a list is over.
     async fn fly(&mut self, mut round: Round<D>) {
+        let held = if round.is_contended() { hold(&self.shared, self.partition).await } else { None };
         round.read(&self.shared).await;
         round.answer_queries(&self.shared).await;
         round.drive_all(&self.shared);
@@ -174,7 +175,10 @@ impl<D: Decider> Lane<D> {
         }
         count(&self.shared.counters.appends, 1);
         let (store, partition) = (Arc::clone(&self.shared.store), self.partition);
-        let results = Box::pin(async move { store.append(partition, units).await });
+        let results: Pin<Box<dyn Future<Output = _> + Send>> = match held {
+            Some(held) => held.append(units),
+            None => Box::pin(async move { store.append(partition, units).await }),
+        };
         let mut flight = Box::new(Flight { round, results });
         // A future does nothing before it is polled.
         match poll_fn(|context| Poll::Ready(flight.results.as_mut().poll(context))).await {
@@ -215,5 +219,17 @@ impl<D: Decider> Lane<D> {
         // What is not finished came before all that waits.
         self.waiting.splice(0..0, round.take_unfinished());
         self.waiting.extend(round.take_follow_ups());
+    }
+}
+
+/// What lost to another process is decided again while nobody else writes: otherwise, on an aggregate that many
+/// processes write to, whoever decides slowest would lose for ever.
+async fn hold<D: Decider>(shared: &Shared<D>, partition: PartitionId) -> Option<Box<dyn HeldPartition>> {
+    match shared.store.hold(partition).await {
+        Ok(held) => held,
+        Err(error) => {
+            tracing::debug!(%error, "a partition cannot be held; commands take their chance");
+            None
+        }
     }
 }

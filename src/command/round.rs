@@ -78,6 +78,11 @@ impl<D: Decider> Round<D> {
         self.tasks.is_empty() && self.queries.is_empty()
     }
 
+    /// Whether a task of it has lost a race before.
+    pub(super) fn is_contended(&self) -> bool {
+        self.tasks.iter().any(|task| task.restarts > 0)
+    }
+
     /// Whether it is about an aggregate.
     pub(super) fn holds(&self, id: &AggregateId) -> bool {
         self.by_id.contains_key(id)

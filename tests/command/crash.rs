@@ -11,7 +11,7 @@ use sidestream::testkit::{controls, effort};
 
 use crate::rules::{Account, Command};
 
-fn kit() -> CrashEverywhere<Account> {
+pub fn kit() -> CrashEverywhere<Account> {
     CrashEverywhere::new(|| Account).audit(conserved)
 }
 

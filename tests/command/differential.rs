@@ -25,7 +25,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 /// What is done, one after the other.
 #[derive(Debug, Clone)]
-enum Deed {
+pub enum Deed {
     /// Sent, so many times, each time after the answer to the last.
     Send(Sent<Command>, usize),
     /// Several at once, in one call, each of another transaction: a transaction's second command would wait
@@ -41,7 +41,7 @@ enum Deed {
     Restart,
 }
 
-fn deed() -> impl Strategy<Value = Deed> {
+pub fn deed() -> impl Strategy<Value = Deed> {
     prop_oneof![
         6 => (sent(), 1_usize..4).prop_map(|(sent, copies)| Deed::Send(sent, copies)),
         2 => prop::collection::vec(sent(), 1..6).prop_map(|sends| Deed::Many(one_of_each(sends))),
@@ -60,17 +60,17 @@ fn one_of_each(mut sends: Vec<Sent<Command>>) -> Vec<Sent<Command>> {
 
 /// What a schedule was answered with, deed by deed, in words: outcomes, versions, positions, states, errors
 /// by their kind.
-type Answers = Vec<String>;
+pub type Answers = Vec<String>;
 
 /// Processes at work, in turns: their store, reopened by `open` at each restart.
-struct Service<S> {
+pub struct Service<S> {
     open: S,
     processes: VecDeque<CommandHandler<Account>>,
     store: Arc<dyn EventStore>,
 }
 
 impl<S: AsyncFnMut() -> Arc<dyn EventStore>> Service<S> {
-    async fn start(mut open: S, processes: usize) -> Self {
+    pub async fn start(mut open: S, processes: usize) -> Self {
         let store = open().await;
         let processes = (0..processes).map(|_| snapshotting(Arc::clone(&store), 3)).collect();
         Self { open, processes, store }
@@ -81,7 +81,7 @@ impl<S: AsyncFnMut() -> Arc<dyn EventStore>> Service<S> {
         &self.processes[0]
     }
 
-    async fn answers(&mut self, deeds: &[Deed], mut between: impl FnMut(usize)) -> Answers {
+    pub async fn answers(&mut self, deeds: &[Deed], mut between: impl FnMut(usize)) -> Answers {
         let mut answers = Vec::new();
         for (number, deed) in deeds.iter().enumerate() {
             between(number);
@@ -182,7 +182,7 @@ fn fences(store: &MemoryStore) -> usize {
 }
 
 /// The answers of a store in memory, with what `jump` does to its clock before each deed.
-fn in_memory(
+pub fn in_memory(
     (atomicity, processes): (Atomicity, usize),
     deeds: &[Deed],
     jump: impl Fn(&ManualClock, usize),
@@ -213,11 +213,11 @@ fn on_disk(deeds: &[Deed]) -> Answers {
     })
 }
 
-fn shared(store: impl EventStore) -> Arc<dyn EventStore> {
+pub fn shared(store: impl EventStore) -> Arc<dyn EventStore> {
     Arc::new(store)
 }
 
-fn still(_: &ManualClock, _: usize) {}
+pub fn still(_: &ManualClock, _: usize) {}
 
 /// Answers without a place: what stands after `before`, up to where the digits end.
 fn without(before: &str, answers: Answers) -> Answers {

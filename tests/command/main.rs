@@ -17,10 +17,14 @@ mod bounds;
 mod compaction;
 mod copies;
 mod crash;
+#[path = "../postgres/database.rs"]
+#[allow(dead_code, reason = "not every test binary uses all of it")]
+mod database;
 mod deployments;
 mod differential;
 mod evolution;
 mod front_door;
+mod postgres;
 mod recovery;
 mod snapshots;
 mod submitted;

@@ -6,13 +6,25 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
+    clippy::arithmetic_side_effects,
+    clippy::integer_division,
+    missing_docs,
     unreachable_pub,
     reason = "tests fail by panicking"
 )]
 
+#[path = "../../examples/payments/rules.rs"]
+#[allow(dead_code, reason = "not every test binary uses all of the rules")]
+mod rules;
+
 mod conformance;
+mod contention;
+mod cut;
 mod database;
+mod dropped;
+mod failover;
 mod left_behind;
+mod proxy;
 mod quorum;
 mod server;
 mod support;

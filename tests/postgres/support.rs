@@ -1,7 +1,11 @@
 //! What these tests ask of the machine.
 
+use std::fmt;
+use std::future::Future;
 use std::path::Path;
 use std::time::{Duration, Instant};
+
+use sidestream::{AggregateId, TransactionId};
 
 /// Whether there is a process of this id. One that nobody has taken leave of counts as gone.
 pub fn is_alive(id: u32) -> bool {
@@ -23,4 +27,17 @@ pub fn wait_for(what: &str, is_so: impl Fn() -> bool) {
 /// Waits until nothing of a server is left.
 pub fn wait_until_gone(process: u32, folder: &Path) {
     wait_for("the server is gone", || !is_alive(process) && !folder.exists());
+}
+
+/// Runs a test on several threads, as a service does.
+pub fn on_threads<T>(test: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(test)
+}
+
+pub fn account(name: &str) -> AggregateId {
+    AggregateId::new(name).unwrap()
+}
+
+pub fn tx(name: impl fmt::Display) -> TransactionId {
+    TransactionId::derive("test", &name.to_string())
 }

@@ -7,12 +7,14 @@ use crate::error::Error;
 use crate::store::AppendFailure;
 use crate::store::postgres::batch::Batch;
 use crate::store::postgres::failure;
-use crate::store::postgres::row::column;
 use crate::store::postgres::session::{Parameter, Session};
+use crate::store::postgres::types::column;
 use crate::store::postgres::types::number;
 
 const APPEND: &str = include_str!("sql/append.sql");
 const APPEND_TRACKED: &str = include_str!("sql/append_tracked.sql");
+
+const HOLDERS: &str = include_str!("sql/lock_holders.sql");
 
 /// What the function answered.
 pub(super) enum Appended {
@@ -29,7 +31,13 @@ pub(super) async fn query(
     parameters: &[Parameter<'_>],
 ) -> Result<Vec<Row>, AppendFailure> {
     let before = session.notices();
-    let rows = session.query(sql, parameters).await.map_err(failure::committing)?;
+    let rows = match session.query(sql, parameters).await {
+        Ok(rows) => rows,
+        Err(source) if failure::is_locked(&source) => {
+            return Err(AppendFailure::Refused(locked(session, source).await));
+        }
+        Err(source) => return Err(failure::committing(source)),
+    };
     match session.warned_since(before) {
         Some(warning) => Err(failure::warned(warning)),
         None => Ok(rows),
@@ -54,6 +62,16 @@ pub(super) async fn append(
     let rows = query(session, sql, &parameters).await?;
     // It is committed: what cannot be read now is not certain.
     appended(&rows).map_err(AppendFailure::Unknown)
+}
+
+/// A partition that is kept locked: the error names who does.
+pub(super) async fn locked(session: &Session, source: tokio_postgres::Error) -> Error {
+    let holders = session.query(HOLDERS, &[]).await.unwrap_or_default();
+    let named: Vec<String> = holders.iter().filter_map(|row| column(row, 0).ok()).collect();
+    let named = if named.is_empty() { "nobody any more".to_owned() } else { named.join(", ") };
+    failure::of("waiting for a partition", source)
+        .expected("a partition that is free within 10 s", format!("locked by {named}"))
+        .advice("end that transaction, or wait for it; retry with the same transaction id")
 }
 
 fn appended(rows: &[Row]) -> Result<Appended, Error> {

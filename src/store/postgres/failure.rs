@@ -5,6 +5,8 @@ use tokio_postgres::error::{DbError, Severity, SqlState};
 use crate::error::{Error, ErrorKind};
 use crate::store::AppendFailure;
 
+/// A lock was not free in time.
+const LOCKED: &str = "55P03";
 /// What a server's own code of ours says: a quorum is demanded, and the server waits for none.
 const NO_QUORUM: &str = "SS001";
 
@@ -37,6 +39,11 @@ pub(crate) fn of(doing: &str, source: tokio_postgres::Error) -> Error {
         }
         Some(told) => refused(doing, told).caused_by(source),
     }
+}
+
+/// Whether a lock was not free in time.
+pub(super) fn is_locked(source: &tokio_postgres::Error) -> bool {
+    source.code().is_some_and(|code| code.code() == LOCKED)
 }
 
 /// Why a statement failed that commits.
@@ -83,7 +90,7 @@ fn refused(doing: &str, told: &DbError) -> Error {
             .advice("set synchronous_standby_names = 'ANY 1 (…)' on the server, or do not require a quorum"),
         // Another transaction's way: none of ours can take part in a circle of locks.
         "40001" | "40P01" => unavailable("others' transactions were in the way"),
-        "55P03" => unavailable("a lock was not free in time").advice(
+        LOCKED => unavailable("a lock was not free in time").advice(
             "see in pg_stat_activity who holds the row of sidestream.partitions; retry with the same id",
         ),
         "57014" => unavailable("the statement was cancelled"),

@@ -1,9 +1,7 @@
 //! Lists on their way to the database: those of one partition go one after the other, and what gathers meanwhile goes
 //! together. Partitions go beside each other.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
@@ -14,38 +12,9 @@ use crate::partition::PartitionId;
 use crate::store::postgres::batch::Batch;
 use crate::store::postgres::commit::{self, Appended};
 use crate::store::postgres::held::Held;
-use crate::store::postgres::plan::{Admitted, List, Plan};
-use crate::store::postgres::pool::Pool;
-use crate::store::postgres::quorum::Confirmed;
-use crate::store::{AppendFailure, Committed, StoreProperties, UnitResult};
-use crate::stream::Position;
-
-/// The results of some lists.
-pub(super) type Answers = Vec<Vec<UnitResult>>;
-
-/// What appending needs.
-pub(super) struct Core {
-    pub(super) properties: StoreProperties,
-    pub(super) writers: Pool,
-    pub(super) readers: Pool,
-    /// Whether a commit has to be on a quorum.
-    pub(super) quorum: bool,
-    pub(super) confirmed: Confirmed,
-    /// Appends that were committed.
-    pub(super) commits: AtomicU64,
-    /// By partition.
-    pub(super) queues: Vec<Mutex<Queue>>,
-}
-
-type Reply = oneshot::Sender<Vec<UnitResult>>;
-
-/// The lists that wait for a partition.
-#[derive(Default)]
-pub(super) struct Queue {
-    waiting: VecDeque<(List, Reply)>,
-    /// Somebody carries them already.
-    is_carried: bool,
-}
+use crate::store::postgres::plan::{List, Plan};
+use crate::store::postgres::shared::{Answers, Core, Queue, Reply, answers, refuse, refuse_all};
+use crate::store::{AppendFailure, UnitResult};
 
 impl Core {
     /// Appends a list, whatever becomes of whoever waits for it.
@@ -58,10 +27,6 @@ impl Core {
         let ended =
             || AppendFailure::Unknown(Error::new(ErrorKind::Unknown, "the append ended without an answer"));
         results.await.unwrap_or_else(|_| refuse(units, &ended()))
-    }
-
-    pub(super) fn count_commit(&self) {
-        self.commits.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Puts a list behind those that wait, and has somebody carry them.
@@ -149,44 +114,9 @@ impl Core {
     }
 }
 
-/// The results of units that were committed behind `base`.
-pub(super) fn answers(
-    core: &Core,
-    partition: PartitionId,
-    plan: Plan<'_>,
-    base: u64,
-    recorded_at: Timestamp,
-) -> Answers {
-    let Plan { verdicts, admitted } = plan;
-    let committed = |place: usize| {
-        let admitted = admitted.get(place);
-        let before = Position::new(base).plus(admitted.map_or(0, |admitted| admitted.offset));
-        let is_empty = admitted.is_none_or(|admitted| admitted.unit.is_empty());
-        Committed { first: if is_empty { before } else { before.next() }, recorded_at }
-    };
-    if let Some(last) = admitted.last() {
-        core.confirmed.note(partition, end(last, base));
-    }
-    let answer = |verdict: Result<usize, AppendFailure>| verdict.map(committed);
-    verdicts.into_iter().map(|list| list.into_iter().map(answer).collect()).collect()
-}
-
-fn end(last: &Admitted<'_>, base: u64) -> Position {
-    let records = u64::try_from(last.unit.len()).unwrap_or(0);
-    Position::new(base).plus(last.offset).plus(records)
-}
-
 /// Those that would have been committed have failed; what failed before stays as it is.
 fn fail_admitted(plan: Plan<'_>, failure: &AppendFailure) -> Answers {
     let answer =
         |verdict: Result<usize, AppendFailure>| Err(verdict.err().unwrap_or_else(|| failure.clone()));
     plan.verdicts.into_iter().map(|list| list.into_iter().map(answer).collect()).collect()
-}
-
-pub(super) fn refuse_all(lists: &[List], failure: &AppendFailure) -> Answers {
-    lists.iter().map(|list| refuse(list.len(), failure)).collect()
-}
-
-fn refuse(units: usize, failure: &AppendFailure) -> Vec<UnitResult> {
-    (0..units).map(|_| Err(failure.clone())).collect()
 }

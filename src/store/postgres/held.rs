@@ -8,11 +8,11 @@ use crate::partition::PartitionId;
 use crate::store::postgres::batch::Batch;
 use crate::store::postgres::commit::{self, Appended};
 use crate::store::postgres::failure;
-use crate::store::postgres::gather::{Answers, Core, answers, refuse_all};
 use crate::store::postgres::plan::{Checked, Heads, List, Plan};
 use crate::store::postgres::pool::Lent;
-use crate::store::postgres::row::column;
 use crate::store::postgres::session::Session;
+use crate::store::postgres::shared::{Answers, Core, answers, refuse_all};
+use crate::store::postgres::types::column;
 use crate::store::postgres::types::number;
 use crate::store::stream_key::StreamKey;
 use crate::store::{AppendFailure, HeldPartition, Unit, UnitResult};
@@ -40,8 +40,16 @@ impl Held {
         let session = held.session()?;
         let fail = |source| failure::of("locking a partition", source);
         session.execute(BEGIN).await.map_err(fail)?;
-        session.query(LOCK, &[(&i32::from(partition.get()), Type::INT4)]).await.map_err(fail)?;
-        Ok(held)
+        let locked = session.query(LOCK, &[(&i32::from(partition.get()), Type::INT4)]).await;
+        match locked {
+            Ok(_) => Ok(held),
+            Err(source) if failure::is_locked(&source) => {
+                // Nothing else can be asked in a transaction that failed.
+                session.execute("ROLLBACK").await.map_err(fail)?;
+                Err(commit::locked(session, source).await)
+            }
+            Err(source) => Err(fail(source)),
+        }
     }
 
     fn session(&self) -> Result<&Session> {

@@ -4,7 +4,8 @@ use tokio_postgres::Row;
 
 use crate::error::{Error, Result};
 use crate::store::LogPage;
-use crate::store::postgres::row::{column, record};
+use crate::store::postgres::row::record;
+use crate::store::postgres::types::column;
 use crate::store::postgres::types::number;
 use crate::stream::Position;
 

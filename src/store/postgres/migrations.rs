@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 use crate::partition::PartitionCount;
 use crate::store::postgres::failure;
 use crate::store::postgres::options::Options;
-use crate::store::postgres::row::column;
 use crate::store::postgres::session::Session;
+use crate::store::postgres::types::column;
 
 const SCHEMA: &str = include_str!("sql/schema.sql");
 const HAS_SCHEMA: &str = include_str!("sql/has_schema.sql");
@@ -55,8 +55,19 @@ pub fn print_sql(partitions: PartitionCount) -> String {
     sql
 }
 
+impl Options {
+    /// Makes the schema, or brings it up to date, and says how many steps that took. Several at once wait for each
+    /// other.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and when the user may not make tables. Nothing is changed then.
+    pub async fn run_migrations(&self) -> Result<usize> {
+        run(self).await
+    }
+}
+
 /// Applies what is missing, in one transaction and behind a lock.
-pub(super) async fn run(options: &Options) -> Result<usize> {
+async fn run(options: &Options) -> Result<usize> {
     let session = Session::open(&options.address()?).await.map_err(failure::connecting)?;
     let fail = |source| failure::of("migrating the schema", source);
     session.execute("BEGIN").await.map_err(fail)?;

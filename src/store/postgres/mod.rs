@@ -25,6 +25,7 @@ mod pool;
 mod quorum;
 mod row;
 mod session;
+mod shared;
 mod status;
 mod steps;
 mod store;

@@ -9,13 +9,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::partition::PartitionCount;
 use crate::store::postgres::PostgresStore;
 use crate::store::postgres::failure;
-use crate::store::postgres::gather::{Core, Queue};
 use crate::store::postgres::migrations;
 use crate::store::postgres::options::Options;
 use crate::store::postgres::pool::Pool;
 use crate::store::postgres::quorum::Confirmed;
-use crate::store::postgres::row::column;
 use crate::store::postgres::session::Session;
+use crate::store::postgres::shared::{Core, Queue};
+use crate::store::postgres::types::column;
 use crate::store::{Atomicity, StoreProperties};
 
 const SERVER: &str = include_str!("sql/server.sql");
@@ -24,7 +24,34 @@ const META: &str = include_str!("sql/meta.sql");
 /// The oldest server that the statements are written for.
 const OLDEST: i32 = 150_000;
 
-pub(super) async fn open(options: Options) -> Result<PostgresStore> {
+impl PostgresStore {
+    /// Begins to open a store at a URL: `postgres://user:password@host:5432/database`, several hosts with commas
+    /// between.
+    pub fn builder(url: impl Into<String>) -> Options {
+        Options::new(url.into())
+    }
+
+    /// Opens a store whose schema is there.
+    ///
+    /// # Errors
+    /// As [`Options::open`].
+    pub async fn open(url: impl Into<String>) -> Result<Self> {
+        Self::builder(url).open().await
+    }
+}
+
+impl Options {
+    /// Opens the store.
+    ///
+    /// # Errors
+    /// `Invalid` when the address, the rights, the schema or the number of partitions do not fit; `Unavailable` when
+    /// no server that takes writes is found.
+    pub async fn open(self) -> Result<PostgresStore> {
+        open(self).await
+    }
+}
+
+async fn open(options: Options) -> Result<PostgresStore> {
     let address = options.address()?;
     let readers = Pool::new(address.clone(), options.readers, options.patience)?;
     let session = readers.session().await?;

@@ -8,16 +8,13 @@ use std::time::Duration;
 use crate::clock::{Clock, SystemClock};
 use crate::error::Result;
 use crate::partition::PartitionCount;
-use crate::store::postgres::PostgresStore;
 use crate::store::postgres::address::Address;
-use crate::store::postgres::migrations;
-use crate::store::postgres::open::open;
 
 /// Most connections of one kind that a store may have.
 const MOST_CONNECTIONS: usize = 256;
 
-/// How a [`PostgresStore`] is opened. Durability is no option: a commit waits for the disk, whatever the server's
-/// default is.
+/// How a [`PostgresStore`](crate::store::postgres::PostgresStore) is opened. Durability is no option: a commit waits for
+/// the disk, whatever the server's default is.
 #[derive(Clone)]
 #[must_use]
 pub struct Options {
@@ -97,24 +94,6 @@ impl Options {
     pub fn migrate(mut self, migrate: bool) -> Self {
         self.migrate = migrate;
         self
-    }
-
-    /// Opens the store.
-    ///
-    /// # Errors
-    /// `Invalid` when the address, the rights, the schema or the number of partitions do not fit; `Unavailable` when
-    /// no server that takes writes is found.
-    pub async fn open(self) -> Result<PostgresStore> {
-        open(self).await
-    }
-
-    /// Makes the schema, or brings it up to date, and says how many steps that took. Several at once wait for each
-    /// other.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open), and when the user may not make tables. Nothing is changed then.
-    pub async fn run_migrations(&self) -> Result<usize> {
-        migrations::run(self).await
     }
 
     pub(super) fn address(&self) -> Result<Address> {

@@ -14,7 +14,7 @@ use crate::store::AppendFailure;
 use crate::store::postgres::commit;
 use crate::store::postgres::failure;
 use crate::store::postgres::pool::Pool;
-use crate::store::postgres::row::column;
+use crate::store::postgres::types::column;
 use crate::store::postgres::types::number;
 use crate::stream::Position;
 

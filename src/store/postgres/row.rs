@@ -10,14 +10,8 @@ use crate::error::{Error, Result};
 use crate::event::{Checksum, CodecName, EventType, NewRecord, Record, RecordKind};
 use crate::id::{Cause, StepName, TransactionId};
 use crate::partition::PartitionId;
-use crate::store::postgres::steps::fingerprint;
-use crate::store::postgres::types::number;
+use crate::store::postgres::types::{fingerprint, number};
 use crate::stream::{Position, StreamName, Version};
-
-/// A column by its place.
-pub(super) fn column<'r, T: FromSql<'r>>(row: &'r Row, at: usize) -> Result<T> {
-    row.try_get(at).map_err(|source| Error::corrupt("a column cannot be read").caused_by(source))
-}
 
 /// A column by its name.
 fn named<'r, T: FromSql<'r>>(row: &'r Row, name: &str) -> Result<T> {

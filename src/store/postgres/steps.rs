@@ -8,11 +8,10 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::event::RecordKind;
 use crate::hash::HashMap;
-use crate::id::{Cause, Fingerprint, StepName, TransactionId};
+use crate::id::{Cause, StepName, TransactionId};
 use crate::limits;
-use crate::store::postgres::row::column;
 use crate::store::postgres::session::Parameter;
-use crate::store::postgres::types::{number, stored};
+use crate::store::postgres::types::{column, fingerprint, number, stored};
 use crate::store::stream_key::StreamKey;
 use crate::store::{OpenStep, OpenStepsRead, StreamAppend};
 use crate::stream::{StreamName, Version};
@@ -209,10 +208,4 @@ pub(super) fn parse(row: &Row) -> Result<OpenStep> {
         })
     };
     read().map_err(|source| Error::corrupt("an open step cannot be read").in_stream(&name).caused_by(source))
-}
-
-/// A fingerprint from its bytes.
-pub(super) fn fingerprint(bytes: &[u8]) -> Result<Fingerprint> {
-    let bytes = bytes.try_into().map_err(|_| Error::corrupt("a fingerprint is not 16 bytes"))?;
-    Ok(Fingerprint::from_bytes(bytes))
 }

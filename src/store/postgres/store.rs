@@ -14,16 +14,15 @@ use crate::partition::PartitionId;
 use crate::store::admission::too_long;
 use crate::store::postgres::commit;
 use crate::store::postgres::failure;
-use crate::store::postgres::gather::Core;
 use crate::store::postgres::held::Held;
 use crate::store::postgres::log_read;
-use crate::store::postgres::options::Options;
 use crate::store::postgres::plan::Checked;
-use crate::store::postgres::row::column;
 use crate::store::postgres::session::Parameter;
+use crate::store::postgres::shared::Core;
 use crate::store::postgres::status::Status;
 use crate::store::postgres::steps;
 use crate::store::postgres::stream_read::{self, Reads};
+use crate::store::postgres::types::column;
 use crate::store::postgres::types::{bound, number};
 use crate::store::stream_key::StreamKey;
 use crate::store::{
@@ -59,20 +58,6 @@ impl PostgresStore {
         Self { core }
     }
 
-    /// Begins to open a store at a URL: `postgres://user:password@host:5432/database`, several hosts with commas
-    /// between.
-    pub fn builder(url: impl Into<String>) -> Options {
-        Options::new(url.into())
-    }
-
-    /// Opens a store whose schema is there.
-    ///
-    /// # Errors
-    /// As [`Options::open`].
-    pub async fn open(url: impl Into<String>) -> Result<Self> {
-        Self::builder(url).open().await
-    }
-
     /// Closes the connections. Later calls, of clones too, fail with [`Unavailable`](crate::ErrorKind::Unavailable).
     pub fn close(&self) {
         self.core.writers.close();
@@ -102,7 +87,7 @@ impl PostgresStore {
         let pages = stream_read::pages(reads, &rows);
         if self.core.quorum {
             let seen = stream_read::seen(reads, &pages, partitions);
-            self.core.confirmed.demand(&self.core.writers, &seen).await?;
+            self.core.confirmed.demand(&self.core.readers, &seen).await?;
         }
         Ok(pages)
     }
@@ -110,7 +95,7 @@ impl PostgresStore {
     /// A page of a partition's log shows nothing that a failover may take away.
     async fn confirmed(&self, partition: PartitionId, page: LogPage) -> Result<LogPage> {
         if self.core.quorum {
-            self.core.confirmed.demand(&self.core.writers, &[(partition, page.head)]).await?;
+            self.core.confirmed.demand(&self.core.readers, &[(partition, page.head)]).await?;
         }
         Ok(page)
     }

@@ -125,11 +125,13 @@ CREATE FUNCTION sidestream.heads(in_partition int4, keys bytea[]) RETURNS int8[]
     FROM unnest(keys) WITH ORDINALITY AS k(key, place)
 $$;
 
--- A commit of this transaction has to be durable, and where a quorum is demanded, on a quorum.
+-- Settings of this transaction: its commit has to be durable, and where a quorum is demanded, on a quorum.
 CREATE FUNCTION sidestream.demand_durability(in_quorum bool) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     waits text := current_setting('synchronous_commit');
 BEGIN
+    -- Whoever keeps a partition locked is told of instead of waited for.
+    PERFORM set_config('lock_timeout', '10s', true);
     IF waits IN ('off', 'local', 'remote_write') THEN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;

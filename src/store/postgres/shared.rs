@@ -1,0 +1,83 @@
+//! What all calls of a store share, and the answers that they give.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::oneshot;
+
+use crate::clock::Timestamp;
+use crate::partition::PartitionId;
+use crate::store::postgres::plan::{Admitted, List, Plan};
+use crate::store::postgres::pool::Pool;
+use crate::store::postgres::quorum::Confirmed;
+use crate::store::{AppendFailure, Committed, StoreProperties, UnitResult};
+use crate::stream::Position;
+
+/// The results of some lists.
+pub(super) type Answers = Vec<Vec<UnitResult>>;
+
+/// What appending and reading need.
+pub(super) struct Core {
+    pub(super) properties: StoreProperties,
+    pub(super) writers: Pool,
+    pub(super) readers: Pool,
+    /// Whether a commit has to be on a quorum.
+    pub(super) quorum: bool,
+    pub(super) confirmed: Confirmed,
+    /// Appends that were committed.
+    pub(super) commits: AtomicU64,
+    /// By partition.
+    pub(super) queues: Vec<Mutex<Queue>>,
+}
+
+impl Core {
+    pub(super) fn count_commit(&self) {
+        self.commits.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+pub(super) type Reply = oneshot::Sender<Vec<UnitResult>>;
+
+/// The lists that wait for a partition.
+#[derive(Default)]
+pub(super) struct Queue {
+    pub(super) waiting: VecDeque<(List, Reply)>,
+    /// Somebody carries them already.
+    pub(super) is_carried: bool,
+}
+
+/// The results of units that were committed behind `base`.
+pub(super) fn answers(
+    core: &Core,
+    partition: PartitionId,
+    plan: Plan<'_>,
+    base: u64,
+    recorded_at: Timestamp,
+) -> Answers {
+    let Plan { verdicts, admitted } = plan;
+    let committed = |place: usize| {
+        let admitted = admitted.get(place);
+        let before = Position::new(base).plus(admitted.map_or(0, |admitted| admitted.offset));
+        let is_empty = admitted.is_none_or(|admitted| admitted.unit.is_empty());
+        Committed { first: if is_empty { before } else { before.next() }, recorded_at }
+    };
+    if let Some(last) = admitted.last() {
+        core.confirmed.note(partition, end(last, base));
+    }
+    let answer = |verdict: Result<usize, AppendFailure>| verdict.map(committed);
+    verdicts.into_iter().map(|list| list.into_iter().map(answer).collect()).collect()
+}
+
+fn end(last: &Admitted<'_>, base: u64) -> Position {
+    let records = u64::try_from(last.unit.len()).unwrap_or(0);
+    Position::new(base).plus(last.offset).plus(records)
+}
+
+pub(super) fn refuse_all(lists: &[List], failure: &AppendFailure) -> Answers {
+    lists.iter().map(|list| refuse(list.len(), failure)).collect()
+}
+
+pub(super) fn refuse(units: usize, failure: &AppendFailure) -> Vec<UnitResult> {
+    (0..units).map(|_| Err(failure.clone())).collect()
+}

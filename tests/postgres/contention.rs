@@ -1,0 +1,90 @@
+//! Many processes and one account.
+
+use std::sync::Arc;
+
+use sidestream::store::postgres::PostgresStore;
+use sidestream::testkit::effort;
+use sidestream::{CommandHandler, Outcome};
+
+use crate::database::Database;
+use crate::rules::{Account, Command};
+use crate::support::*;
+
+const PROCESSES: u32 = 4;
+const IN_FLIGHT: u32 = 16;
+
+async fn process(url: &str) -> CommandHandler<Account> {
+    let store = PostgresStore::builder(url).migrate(true).writers(2).readers(2).open().await.expect("opened");
+    CommandHandler::new(store, Account)
+}
+
+/// Each has a store, a cache and connections of its own, as a process has.
+#[test]
+fn an_account_that_four_processes_write_to_makes_progress_in_each() {
+    let database = Database::new();
+    if database.server().is_none() {
+        return;
+    }
+    let each = effort::cases(200);
+    on_threads(async {
+        let mut sending = Vec::new();
+        for number in 0..PROCESSES {
+            let accounts = Arc::new(process(&database.url()).await);
+            for client in 0..IN_FLIGHT {
+                let accounts = Arc::clone(&accounts);
+                sending.push(tokio::spawn(async move {
+                    for command in 0..each.div_ceil(IN_FLIGHT) {
+                        let id = tx(format!("{number} {client} {command}"));
+                        let outcome =
+                            accounts.handle(&account("hot"), id, Command::Deposit { minor: 1 }).await;
+                        assert!(outcome.expect("nobody gives up").is_accepted());
+                    }
+                }));
+            }
+        }
+        for sending in sending {
+            sending.await.expect("no panic");
+        }
+        let sent = PROCESSES * IN_FLIGHT * each.div_ceil(IN_FLIGHT);
+        let accounts = process(&database.url()).await;
+        let funds =
+            accounts.query(&account("hot"), |state, _| *state).await.expect("readable").expect("opened");
+        assert_eq!(funds.available, i64::from(sent));
+    });
+}
+
+/// The same command, sent to all of them at once, happens once, and all hear the same.
+#[test]
+fn copies_sent_to_several_processes_happen_once() {
+    let database = Database::new();
+    if database.server().is_none() {
+        return;
+    }
+    on_threads(async {
+        let processes =
+            [process(&database.url()).await, process(&database.url()).await, process(&database.url()).await];
+        for number in 0..effort::cases(30) {
+            let send = |accounts: &CommandHandler<Account>| {
+                let accounts = accounts.clone();
+                tokio::spawn(async move {
+                    accounts
+                        .handle(&account("7"), tx(number), Command::Deposit { minor: 1 })
+                        .await
+                        .expect("handled")
+                })
+            };
+            let sent: Vec<_> = processes.iter().cycle().take(12).map(send).collect();
+            let mut heard: Vec<Outcome<_>> = Vec::new();
+            for sent in sent {
+                heard.push(sent.await.expect("no panic"));
+            }
+            assert!(heard.iter().all(|outcome| *outcome == heard[0]), "{heard:?}");
+            let fresh =
+                |outcome: &&Outcome<_>| matches!(outcome, Outcome::Accepted(receipt) if !receipt.replay);
+            assert!(heard.iter().filter(fresh).count() <= 1, "{heard:?}");
+        }
+        let funds =
+            processes[0].query(&account("7"), |state, _| *state).await.expect("readable").expect("opened");
+        assert_eq!(funds.available, i64::from(effort::cases(30)));
+    });
+}
