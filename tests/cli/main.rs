@@ -13,4 +13,6 @@
 mod bench;
 #[cfg(unix)]
 mod bench_postgres;
+#[cfg(unix)]
+mod migrate;
 mod program;

@@ -48,8 +48,13 @@ pub(super) fn is_locked(source: &tokio_postgres::Error) -> bool {
 
 /// Why a statement failed that commits.
 pub(super) fn committing(source: tokio_postgres::Error) -> AppendFailure {
+    changing("appending", source)
+}
+
+/// Why a statement failed that commits something else than an append.
+pub(super) fn changing(doing: &str, source: tokio_postgres::Error) -> AppendFailure {
     match source.as_db_error() {
-        Some(told) if is_certain(told) => AppendFailure::Refused(of("appending", source)),
+        Some(told) if is_certain(told) => AppendFailure::Refused(of(doing, source)),
         _ => AppendFailure::Unknown(
             Error::new(ErrorKind::Unknown, "the connection to PostgreSQL broke before it told the outcome")
                 .caused_by(source),
@@ -97,7 +102,7 @@ fn refused(doing: &str, told: &DbError) -> Error {
         "25006" => unavailable("the server is a standby and takes no writes")
             .advice("list all hosts in the address: the one that takes writes is found"),
         "42501" => Error::invalid(format!("this user may not do what is needed while {doing}"))
-            .advice("grant the role that `sidestream migrate --roles` makes: see docs/operations.md"),
+            .advice(missing_role(doing)),
         "3F000" | "42P01" | "42883" | "42703" => {
             Error::invalid(format!("the schema `sidestream` is not there, or not as expected, while {doing}"))
                 .advice("run `sidestream migrate --store postgres://…` as the owner of the database")
@@ -112,6 +117,18 @@ fn refused(doing: &str, told: &DbError) -> Error {
         }
         _ => Error::new(ErrorKind::Unavailable, format!("PostgreSQL refuses the statement while {doing}")),
     }
+}
+
+/// What whoever lacks a right has to be given.
+fn missing_role(doing: &str) -> String {
+    let role = match doing {
+        "migrating the schema" => return "run it as the owner of the database, or print it with `sidestream migrate --print-sql` for whoever is".to_owned(),
+        "making the roles" => return "run it as a user who may make roles, or print it with `sidestream migrate --print-sql --roles` for whoever may".to_owned(),
+        "removing records" => "sidestream_compactor",
+        "appending" | "locking a partition" => "sidestream_writer",
+        _ => "sidestream_reader or sidestream_writer",
+    };
+    format!("grant it {role}, which `sidestream migrate --roles` makes: see docs/operations.md")
 }
 
 /// Nothing was done; the same may work later.

@@ -15,6 +15,7 @@ mod commit;
 mod failure;
 mod gather;
 mod held;
+mod identity;
 mod log_read;
 mod migrations;
 mod notices;
@@ -32,7 +33,7 @@ mod store;
 mod stream_read;
 mod types;
 
-pub use migrations::{Migration, print_sql};
+pub use migrations::{Migration, print_roles_sql, print_sql};
 pub use options::Options;
 pub use status::Status;
 pub use store::PostgresStore;

@@ -27,6 +27,7 @@ pub struct Options {
     pub(super) roots: Option<PathBuf>,
     pub(super) quorum: bool,
     pub(super) migrate: bool,
+    pub(super) roles: bool,
 }
 
 impl Options {
@@ -41,6 +42,7 @@ impl Options {
             roots: None,
             quorum: false,
             migrate: false,
+            roles: false,
         }
     }
 
@@ -96,6 +98,13 @@ impl Options {
         self
     }
 
+    /// Makes, with each migration, the group roles `sidestream_reader`, `sidestream_writer` and `sidestream_compactor`,
+    /// and gives them what they need and no more; nobody else keeps a right to the schema, its owner apart.
+    pub fn roles(mut self, roles: bool) -> Self {
+        self.roles = roles;
+        self
+    }
+
     pub(super) fn address(&self) -> Result<Address> {
         Address::parse(&self.url, self.roots.as_deref())
     }
@@ -112,6 +121,7 @@ impl fmt::Debug for Options {
             .field("roots", &self.roots)
             .field("quorum", &self.quorum)
             .field("migrate", &self.migrate)
+            .field("roles", &self.roles)
             .finish_non_exhaustive()
     }
 }

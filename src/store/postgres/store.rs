@@ -178,7 +178,8 @@ impl EventStore for PostgresStore {
             (&key, Type::BYTEA),
             (&bound(through.get()), Type::INT8),
         ];
-        let rows = commit::query(&session, TRUNCATE, &parameters).await.map_err(|failure| match failure {
+        let rows = commit::query(&session, "removing records", TRUNCATE, &parameters).await;
+        let rows = rows.map_err(|failure| match failure {
             AppendFailure::Refused(error) | AppendFailure::Unknown(error) => error,
             other => failure::unavailable(other.to_string()),
         })?;
