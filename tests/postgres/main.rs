@@ -25,6 +25,7 @@ mod database;
 mod dropped;
 mod failover;
 mod left_behind;
+mod migrations;
 mod proxy;
 mod quorum;
 mod roles;
