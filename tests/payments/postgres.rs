@@ -62,12 +62,12 @@ fn four_processes_share_a_database_and_are_killed_at_random() {
         let mut program = command(folder.path(), &replay(&file, &url));
         program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts")
     };
-    let mut running: Vec<Child> = (0..PROCESSES).map(|_| start()).collect();
+    let mut running: Vec<Started> = (0..PROCESSES).map(|_| Started(Some(start()))).collect();
     let mut draws = Draws(7);
     let mut killed = 0;
     for _ in 0..kills {
         std::thread::sleep(Duration::from_millis(50 + draws.below(350)));
-        let mut child = running.swap_remove(usize::try_from(draws.below(4)).unwrap());
+        let mut child = running.swap_remove(usize::try_from(draws.below(4)).unwrap()).taken();
         // One that came to its end is started again, too: it finds nothing to do.
         if child.try_wait().unwrap().is_some() {
             Run::of(&child.wait_with_output().unwrap()).succeeded();
@@ -76,10 +76,10 @@ fn four_processes_share_a_database_and_are_killed_at_random() {
             child.wait().unwrap();
             killed += 1;
         }
-        running.push(start());
+        running.push(Started(Some(start())));
     }
-    for child in running {
-        let told = totals(&Run::of(&child.wait_with_output().unwrap()).succeeded());
+    for mut child in running {
+        let told = totals(&Run::of(&child.taken().wait_with_output().unwrap()).succeeded());
         assert_eq!((told.refused, told.mismatches), (0, 0), "{told:?}");
     }
     assert!(killed > 0, "all ended before one was killed");
@@ -88,6 +88,24 @@ fn four_processes_share_a_database_and_are_killed_at_random() {
     let found = (last.applied, last.replayed, last.refused, last.recovered, last.mismatches);
     assert_eq!(found, (0, commands, 0, 0, 0));
     assert_eq!(events(server, &url).0, commands, "each command took effect once");
+}
+
+/// A process that does not outlive a test that fails.
+struct Started(Option<Child>);
+
+impl Started {
+    fn taken(&mut self) -> Child {
+        self.0.take().expect("a process")
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            child.kill().ok();
+            child.wait().ok();
+        }
+    }
 }
 
 /// Numbers that are the same in each run.
