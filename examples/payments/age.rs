@@ -1,19 +1,19 @@
 //! One account at different ages: what a load, a hold and a recovery cost does not grow with it.
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sidestream::clock::Stopwatch;
 use sidestream::command::Settings;
 use sidestream::limits::Limits;
-use sidestream::store::sqlite::SqliteStore;
-use sidestream::{AggregateId, CommandHandler, TransactionId};
+use sidestream::{AggregateId, CommandHandler, EventStore, TransactionId};
 
 use crate::Failure;
 use crate::bank::{self, Accounts};
 use crate::rules::{Account, Command};
 use crate::show::{bar, grouped, table, time};
+use crate::store::{Choice, Store};
 
 /// Commands handed over at once while an account is made older.
 const CHUNK: u64 = 2_000;
@@ -27,9 +27,9 @@ pub(crate) struct Arguments {
     /// How many events the accounts have.
     #[arg(long, value_delimiter = ',', default_value = "1000,100000,1000000")]
     events: Vec<u64>,
-    /// The store's file; made where there is none. Accounts that are there are only made older.
+    /// The store's file, made where there is none; or `postgres://USER@HOST/DATABASE`. Accounts that are there are only made older.
     #[arg(long)]
-    store: PathBuf,
+    store: Choice,
 }
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
@@ -50,8 +50,9 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn measure(path: &Path, events: u64) -> Result<Vec<String>, Failure> {
-    let store = bank::open(path)?;
+async fn measure(choice: &Choice, events: u64) -> Result<Vec<String>, Failure> {
+    let opened = Store::open(choice).await?;
+    let store = opened.events();
     let id = bank::account(&format!("aged-{events}"))?;
     make_older(&store, &id, events).await?;
     // A new process's view: nothing of the account is in memory.
@@ -63,7 +64,7 @@ async fn measure(path: &Path, events: u64) -> Result<Vec<String>, Failure> {
     let holds = time_holds(&accounts, &id).await?;
     let scanned = recover(&store, &id).await?;
     let (_, snapshot) = bank::size(&store, &id).await?;
-    store.close().await?;
+    opened.close().await?;
     Ok(vec![
         grouped(version.get()),
         time(load),
@@ -76,7 +77,7 @@ async fn measure(path: &Path, events: u64) -> Result<Vec<String>, Failure> {
 }
 
 /// Deposits until the account has as many events.
-async fn make_older(store: &SqliteStore, id: &AggregateId, events: u64) -> Result<(), Failure> {
+async fn make_older(store: &Arc<dyn EventStore>, id: &AggregateId, events: u64) -> Result<(), Failure> {
     let accounts = CommandHandler::new(store.clone(), Account);
     let mut made = bank::size(store, id).await?.0.get();
     let progress = bar("growing", events);
@@ -109,7 +110,7 @@ async fn time_holds(accounts: &Accounts, id: &AggregateId) -> Result<(Duration, 
 }
 
 /// Leaves a step open, lets the account grow past it, and has it recovered.
-async fn recover(store: &SqliteStore, id: &AggregateId) -> Result<u64, Failure> {
+async fn recover(store: &Arc<dyn EventStore>, id: &AggregateId) -> Result<u64, Failure> {
     // No decision fits this bound, so what it submits stays open.
     let limits = Limits { decision_events: 0, ..Limits::default() };
     let failing = CommandHandler::builder(store.clone(), Account);

@@ -12,13 +12,16 @@ const OF_A_STORE: [&str; 5] = ["", "-wal", "-shm", ".lock", ".new"];
 
 /// Demands, before hours of work, that the file can be written and that nothing else is lost by it. What it
 /// holds stays until there are new balances.
-pub(crate) fn check(path: &Path, file: &Path, store: &Path) -> Result<(), Failure> {
+pub(crate) fn check(path: &Path, file: &Path, store: Option<&Path>) -> Result<(), Failure> {
     let own = full(path);
-    let taken = OF_A_STORE.iter().any(|suffix| {
-        let mut beside = full(store).into_os_string();
-        beside.push(suffix);
-        own == Path::new(&beside)
-    });
+    let is_of = |store: &Path| {
+        OF_A_STORE.iter().any(|suffix| {
+            let mut beside = full(store).into_os_string();
+            beside.push(suffix);
+            own == Path::new(&beside)
+        })
+    };
+    let taken = store.is_some_and(is_of);
     if taken || own == full(file) {
         let name = path.display();
         return Err(format!(

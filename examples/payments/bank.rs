@@ -1,10 +1,9 @@
-//! What the sub-commands share: the store, ids, the state of an account, commands that arrive twice.
+//! What the sub-commands share: ids, the state of an account, commands that arrive twice.
 
-use std::path::Path;
+use std::time::Duration;
 
 use sidestream::codec::Codecs;
 use sidestream::event::RecordKind;
-use sidestream::store::sqlite::SqliteStore;
 use sidestream::store::{ReadFrom, StreamRead};
 use sidestream::stream::Version;
 use sidestream::{AggregateId, CommandHandler, Decider, EventStore, Outcome, TransactionId};
@@ -12,17 +11,10 @@ use sidestream::{AggregateId, CommandHandler, Decider, EventStore, Outcome, Tran
 use crate::Failure;
 use crate::rules::{Account, Command, Event, Funds, Rejection};
 
-pub(crate) type Accounts = CommandHandler<Account>;
+/// The pause before a command is sent again.
+const PAUSE: Duration = Duration::from_millis(2);
 
-/// Opens the store, and makes it where there is none or an empty file.
-pub(crate) fn open(path: &Path) -> Result<SqliteStore, Failure> {
-    let name = path.display();
-    if path.is_dir() {
-        return Err(format!("--store {name} is a directory; name a file in it; nothing was sent").into());
-    }
-    SqliteStore::open(path)
-        .map_err(|error| format!("cannot open the store {name}: {error}; nothing was sent").into())
-}
+pub(crate) type Accounts = CommandHandler<Account>;
 
 pub(crate) fn account(id: &str) -> Result<AggregateId, Failure> {
     Ok(AggregateId::new(id)?)
@@ -43,7 +35,7 @@ pub(crate) async fn send(
 ) -> Result<Outcome<Rejection>, Failure> {
     for _ in 0..100 {
         match accounts.handle(id, transaction, command.clone()).await {
-            Err(error) if error.kind().retry_may_help() => tokio::task::yield_now().await,
+            Err(error) if error.kind().retry_may_help() => sidestream::clock::sleep(PAUSE).await,
             answer => return Ok(answer?),
         }
     }

@@ -1,9 +1,10 @@
-//! A payment service's commands on the embedded store, each handled exactly once.
+//! A payment service's commands, each handled exactly once: on the embedded store, or on PostgreSQL.
 //!
 //! ```text
 //! cargo run --release --example payments                      a payroll day, with a crash in the middle
 //! cargo run --release --example payments -- replay FILE --store PATH --check
 //! cargo run --release --example payments -- age --store PATH
+//! cargo run --release --example payments -- payroll --store postgres://USER@HOST/DATABASE
 //! cargo run --release --example payments -- --help
 //! ```
 #![allow(
@@ -23,11 +24,13 @@ mod payroll;
 mod replay;
 mod rules;
 mod show;
+mod store;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::store::Choice;
 
 /// Anything that ends the program: its text says what happened, where, and what to do.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -35,11 +38,12 @@ pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Parser)]
 #[command(
     name = "payments",
-    about = "Payments on sidestream's embedded store: every command exactly once, through any crash",
+    about = "Payments on sidestream: every command exactly once, through any crash",
     after_help = "Examples:\n  \
         payments                                          a payroll day on ./payments.db\n  \
         payments replay berka.csv --store bank.db --check  real bank data against the bank's own balances\n  \
-        payments age --store age.db                       a hold on accounts of different ages"
+        payments age --store age.db                       a hold on accounts of different ages\n  \
+        payments payroll --store postgres://pay@db/pay    the same on PostgreSQL, as every command here"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -50,9 +54,9 @@ struct Arguments {
 enum Task {
     /// A payroll day: hundreds of commands, a third of them sent more than once, a crash, recovery.
     Payroll {
-        /// The store's file; made where there is none.
+        /// The store's file, made where there is none; or `postgres://USER@HOST/DATABASE`.
         #[arg(long, default_value = "payments.db")]
-        store: PathBuf,
+        store: Choice,
     },
     /// Replays a bank's transactions and compares every balance with the bank's.
     Replay(replay::Arguments),
@@ -62,7 +66,7 @@ enum Task {
     #[command(hide = true)]
     Crash {
         #[arg(long)]
-        store: PathBuf,
+        store: Choice,
     },
 }
 
@@ -79,7 +83,7 @@ fn main() -> ExitCode {
 fn run(task: Option<Task>) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let payroll = |store| Task::Payroll { store };
-    match task.unwrap_or_else(|| payroll("payments.db".into())) {
+    match task.unwrap_or_else(|| payroll(Choice::from("payments.db"))) {
         Task::Payroll { store } => runtime.block_on(payroll::run(&store)),
         Task::Replay(arguments) => runtime.block_on(replay::run(&arguments)),
         Task::Age(arguments) => runtime.block_on(age::run(&arguments)),

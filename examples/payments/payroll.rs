@@ -1,14 +1,12 @@
 //! A payroll day: an employer with a long history pays 150 people; commands arrive twice, the service
 //! crashes in the middle, and afterwards everything has happened once.
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sidestream::command::Recovery;
-use sidestream::store::sqlite::SqliteStore;
 use sidestream::{Category, CommandHandler, Decider, Events, Outcome, StepName};
 
 use crate::Failure;
@@ -16,16 +14,17 @@ use crate::bank::{self, Accounts, Tally};
 use crate::payday::{self, CRASH_AT, OPEN_AT_CRASH, PAID_IN, PAID_IN_MINOR, PEOPLE, Send};
 use crate::rules::{Account, Command, Event, Hold, Rejection, State};
 use crate::show::{grouped, money, table, time};
+use crate::store::{Choice, Store};
 
-pub(crate) async fn run(path: &Path) -> Result<ExitCode, Failure> {
-    println!("A payroll day on {}", path.display());
-    history(path).await?;
-    crash_in_a_process_of_its_own(path).await?;
+pub(crate) async fn run(choice: &Choice) -> Result<ExitCode, Failure> {
+    println!("A payroll day on {}", choice);
+    history(choice).await?;
+    crash_in_a_process_of_its_own(choice).await?;
 
-    let store = bank::open(path)?;
-    let accounts = CommandHandler::new(store.clone(), Account);
+    let store = Store::open(choice).await?;
+    let accounts = CommandHandler::new(store.events(), Account);
     let employer = payday::employer()?;
-    let (version, _) = bank::size(&store, &employer).await?;
+    let (version, _) = bank::size(&store.events(), &employer).await?;
     let recovery = accounts.recover(Duration::ZERO).await?;
     println!(
         "3. recovery: {} open steps settled, {} records scanned; the employer's stream has {}",
@@ -39,9 +38,9 @@ pub(crate) async fn run(path: &Path) -> Result<ExitCode, Failure> {
 }
 
 /// Years of deposits, so that the stream is long. Made once; nothing happens when it is there.
-async fn history(path: &Path) -> Result<(), Failure> {
-    let store = bank::open(path)?;
-    let accounts = CommandHandler::new(store.clone(), Account);
+async fn history(choice: &Choice) -> Result<(), Failure> {
+    let store = Store::open(choice).await?;
+    let accounts = CommandHandler::new(store.events(), Account);
     let last = payday::paid_in(PAID_IN - 1)?;
     let known = accounts.outcome(&last.account, last.transaction, &Account::step(&last.command)).await?;
     if known.is_none() {
@@ -52,12 +51,12 @@ async fn history(path: &Path) -> Result<(), Failure> {
     }
     println!("1. history: {} deposits by the employer", grouped(PAID_IN));
     drop(accounts);
-    Ok(store.close().await?)
+    store.close().await
 }
 
-async fn crash_in_a_process_of_its_own(path: &Path) -> Result<(), Failure> {
+async fn crash_in_a_process_of_its_own(choice: &Choice) -> Result<(), Failure> {
     let mut child = tokio::process::Command::new(std::env::current_exe()?);
-    let status = child.arg("crash").arg("--store").arg(path).kill_on_drop(true).status().await?;
+    let status = child.arg("crash").arg("--store").arg(choice.argument()).kill_on_drop(true).status().await?;
     match status.code() {
         Some(0) => println!("2. the first part of the day was already settled: nothing crashed"),
         Some(code) => return Err(format!("the crashing process failed with exit code {code}").into()),
@@ -70,11 +69,11 @@ async fn crash_in_a_process_of_its_own(path: &Path) -> Result<(), Failure> {
 
 /// The process that dies: it pays some people; then its rules for holds begin to fail, so that further holds
 /// are requested and not answered; then it aborts.
-pub(crate) async fn crash(path: &Path) -> Result<ExitCode, Failure> {
+pub(crate) async fn crash(choice: &Choice) -> Result<ExitCode, Failure> {
     std::panic::set_hook(Box::new(|_| {}));
-    let store = bank::open(path)?;
+    let store = Store::open(choice).await?;
     let armed = Arc::new(AtomicBool::new(false));
-    let accounts = CommandHandler::new(store.clone(), Failing { armed: Arc::clone(&armed) });
+    let accounts = CommandHandler::new(store.events(), Failing { armed: Arc::clone(&armed) });
     for number in 0..CRASH_AT {
         let hold = handle(&accounts, payday::hold(number)?).await?;
         if hold.is_accepted() {
@@ -139,7 +138,7 @@ async fn copies(
 }
 
 async fn summary(
-    store: &SqliteStore,
+    store: &Store,
     accounts: &Accounts,
     recovery: &Recovery,
     tally: Tally,
@@ -150,7 +149,7 @@ async fn summary(
     for number in 0..PEOPLE {
         paid += bank::funds(accounts, &payday::employee(number)?).await?.available;
     }
-    let (version, snapshot) = bank::size(store, &employer).await?;
+    let (version, snapshot) = bank::size(&store.events(), &employer).await?;
     let money_in = i64::try_from(PAID_IN + OPEN_AT_CRASH)? * PAID_IN_MINOR;
     let money_out = paid + left.available + left.held;
     let rows = [

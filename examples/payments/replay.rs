@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sidestream::clock::Stopwatch;
-use sidestream::store::sqlite::SqliteStore;
-use sidestream::{AggregateId, CommandHandler, Outcome, TransactionId};
+use sidestream::{AggregateId, CommandHandler, EventStore, Outcome, TransactionId};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -18,6 +17,7 @@ use crate::bank::{self, Accounts, Tally};
 use crate::ledger::{self, Kind, Ledger, Row};
 use crate::rules::{Account, Command, Event, Rejection};
 use crate::show::{bar, grouped, table};
+use crate::store::{Choice, Store};
 
 /// Differences that are shown; the rest is counted.
 const SHOWN: usize = 10;
@@ -26,9 +26,9 @@ const SHOWN: usize = 10;
 pub(crate) struct Arguments {
     /// A CSV file with the columns transaction,account,date,kind,amount_minor,balance_minor.
     file: PathBuf,
-    /// The store's file; made where there is none.
+    /// The store's file, made where there is none; or `postgres://USER@HOST/DATABASE`, which several may share.
     #[arg(long)]
-    store: PathBuf,
+    store: Choice,
     /// The part of the commands that is sent twice.
     #[arg(long, default_value_t = 0.0, value_parser = part, allow_negative_numbers = true)]
     duplicates: f64,
@@ -56,13 +56,13 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     // All of the file is checked before the first command is sent.
     let ledger = ledger::read(&arguments.file)?;
     if let Some(path) = &arguments.balances {
-        balances::check(path, &arguments.file, &arguments.store)?;
+        balances::check(path, &arguments.file, arguments.store.path())?;
     }
-    let store = bank::open(&arguments.store)?;
-    let accounts = CommandHandler::new(store.clone(), Account);
+    let store = Store::open(&arguments.store).await?;
+    let accounts = CommandHandler::new(store.events(), Account);
     let recovery = accounts.recover(Duration::ZERO).await?;
     let (tally, refusals) = send_all(&accounts, &ledger, arguments).await?;
-    let compared = compare(&store, &ledger).await?;
+    let compared = compare(&store.events(), &ledger).await?;
     if let Some(path) = &arguments.balances {
         balances::write(path, &compared.balances)?;
     }
@@ -198,7 +198,7 @@ struct Compared {
 
 /// Reads every account's stream and compares the balance after each row with the bank's: from the durable
 /// records, so that it holds for rows that an earlier run applied, too.
-async fn compare(store: &SqliteStore, ledger: &Ledger) -> Result<Compared, Failure> {
+async fn compare(store: &impl EventStore, ledger: &Ledger) -> Result<Compared, Failure> {
     let progress = bar("comparing", u64::try_from(ledger.accounts.len())?);
     let mut compared = Compared { balances: Vec::new(), differences: Vec::new() };
     for (id, rows) in &ledger.accounts {

@@ -4,6 +4,8 @@
 
 mod bench;
 mod failure;
+mod migrate;
+mod postgres_url;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -28,6 +30,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Task {
     Bench(Box<bench::Options>),
+    Migrate(migrate::Options),
 }
 
 /// Runs the program with the arguments of this process.
@@ -42,6 +45,7 @@ pub fn main() -> ExitCode {
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match Arguments::try_parse_from(arguments) {
         Ok(Arguments { task: Task::Bench(options) }) => end(bench::run(&options)),
+        Ok(Arguments { task: Task::Migrate(options) }) => end(migrate::run(&options)),
         Err(told) => {
             // A stdout that is closed is no reason to fail.
             told.print().ok();

@@ -13,12 +13,13 @@ use sidestream::testkit::run as block_on;
 
 use crate::program::{Run, command};
 
-const TINY: [&str; 9] =
+pub const TINY: [&str; 9] =
     ["bench", "--clients", "4", "--in-flight", "3", "--accounts", "20", "--commands", "400"];
 const HERE: [&str; 2] = ["--store", "sqlite:bench.db"];
 /// Every field of the report. Programs read them: add, do not rename.
-const FIELDS: [&str; 53] = [
+pub const FIELDS: [&str; 56] = [
     "store",
+    "processes",
     "clients",
     "in_flight",
     "accounts",
@@ -31,6 +32,8 @@ const FIELDS: [&str; 53] = [
     "cold",
     "seed",
     "repeated",
+    "contended",
+    "errors",
     "seconds",
     "commands_per_second",
     "p50_ms",
@@ -73,7 +76,7 @@ const FIELDS: [&str; 53] = [
     "restart_wal_bytes",
 ];
 
-fn bench(folder: &Path, more: &[&str]) -> Run {
+pub fn bench(folder: &Path, more: &[&str]) -> Run {
     Run::of(folder, &[&TINY, more].concat())
 }
 
@@ -82,7 +85,7 @@ fn kept(folder: &Path, more: &[&str]) -> Value {
     bench(folder, &[&HERE, more, &["--json"]].concat()).json()
 }
 
-fn folder() -> tempfile::TempDir {
+pub fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
 
@@ -92,7 +95,7 @@ fn files(folder: &Path) -> BTreeSet<String> {
 }
 
 #[track_caller]
-fn number(report: &Value, field: &str) -> f64 {
+pub fn number(report: &Value, field: &str) -> f64 {
     report[field].as_f64().unwrap_or_else(|| panic!("{field} is {}", report[field]))
 }
 
@@ -280,9 +283,16 @@ fn what_is_no_store_of_a_run_is_left_alone() {
 
 #[test]
 fn a_wrong_call_is_named_and_writes_nothing() {
-    let calls: [(&[&str], &[&str]); 16] = [
-        (&["--store", "postgres://host/db"], &["no PostgreSQL store", "sqlite:PATH"]),
-        (&["--store", "mysql:x"], &["\"mysql:x\" is no store", "sqlite:PATH or memory"]),
+    let calls: [(&[&str], &[&str]); 20] = [
+        (&["--store", "mysql:x"], &["\"mysql:x\" is no store", "sqlite:PATH, postgres://… or memory"]),
+        (&["--store", "postgres://host/db", "--restart"], &["--restart", "leave it out"]),
+        (&["--processes", "2"], &["--processes", "postgres://"]),
+        (&["--processes", "0"], &["--processes", "0 is not in 1..=64"]),
+        (&["--processes", "2", "--store", "memory"], &["--processes", "postgres://"]),
+        (
+            &["--store", "postgres://host/db", "--processes", "3", "--clients", "2"],
+            &["--processes 3 cannot share --clients 2"],
+        ),
         (&["--store", "sqlite:"], &["is no store"]),
         (&["--store", "bench.db"], &["is no store"]),
         (&["--clients", "0"], &["--clients", "0 is not in 1..=65536"]),

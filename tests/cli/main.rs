@@ -11,4 +11,8 @@
 )]
 
 mod bench;
+#[cfg(unix)]
+mod bench_postgres;
+#[cfg(unix)]
+mod migrate;
 mod program;

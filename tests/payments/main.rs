@@ -21,6 +21,8 @@ mod bad_store;
 mod berka;
 mod killed;
 mod payroll;
+#[cfg(unix)]
+mod postgres;
 mod program;
 mod replay;
 mod rules;

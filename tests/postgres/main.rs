@@ -17,6 +17,7 @@
 #[allow(dead_code, reason = "not every test binary uses all of the rules")]
 mod rules;
 
+mod bad_input;
 mod conformance;
 mod contention;
 mod cut;
@@ -24,7 +25,9 @@ mod database;
 mod dropped;
 mod failover;
 mod left_behind;
+mod migrations;
 mod proxy;
 mod quorum;
+mod roles;
 mod server;
 mod support;

@@ -52,7 +52,7 @@ impl Bodies {
     }
 
     /// The bodies of another transaction's command.
-    pub(super) fn of(&self, transaction: TransactionId) -> [Vec<u8>; 3] {
+    pub(super) fn stamped(&self, transaction: TransactionId) -> [Vec<u8>; 3] {
         let mut bytes = self.bytes.clone();
         if let Some(place) = bytes.get_mut(self.place..).and_then(|rest| rest.first_chunk_mut::<16>()) {
             *place = *transaction.as_uuid().as_bytes();
@@ -79,7 +79,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let bodies = Bodies::record(&folder.path().join("floor.db")).await.expect("recorded");
         let id = TransactionId::derive("test", "1");
-        let all = bodies.of(id).concat();
+        let all = bodies.stamped(id).concat();
         assert!((100..250).contains(&all.len()), "{}", all.len());
         assert!(all.windows(16).any(|window| window == id.as_uuid().as_bytes()));
         assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0, "nothing is left behind");

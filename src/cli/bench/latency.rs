@@ -30,6 +30,19 @@ impl Latency {
         Ok(self.0.add(&other.0)?)
     }
 
+    /// The times that were noted, in nanoseconds, and how many commands took each.
+    pub(super) fn counts(&self) -> Vec<(u64, u64)> {
+        let noted = self.0.iter_recorded();
+        noted.map(|step| (step.value_iterated_to(), step.count_at_value())).collect()
+    }
+
+    /// What was noted elsewhere.
+    pub(super) fn of_counts(counts: &[(u64, u64)]) -> Result<Self, Failure> {
+        let mut latency = Self::new()?;
+        counts.iter().for_each(|(time, count)| latency.0.saturating_record_n(*time, *count));
+        Ok(latency)
+    }
+
     /// The time, in milliseconds, that this share of the commands took at most; 1 is the longest of all.
     pub(super) fn at(&self, share: f64) -> f64 {
         Duration::from_nanos(self.0.value_at_quantile(share)).as_secs_f64() * 1_000.0
@@ -48,6 +61,14 @@ mod tests {
             let found = latency.at(share);
             assert!((found / expected - 1.0).abs() < 0.002, "{share}: {found}");
         }
+    }
+
+    #[test]
+    fn what_was_noted_elsewhere_is_the_same() {
+        let mut latency = Latency::new().expect("bounds");
+        (1..=1_000).for_each(|micros| latency.record(Duration::from_micros(micros)));
+        let again = Latency::of_counts(&latency.counts()).expect("bounds");
+        assert!([0.5, 0.99, 1.0].iter().all(|share| again.at(*share) == latency.at(*share)));
     }
 
     #[test]

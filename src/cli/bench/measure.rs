@@ -4,36 +4,38 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::bench::age;
-use crate::cli::bench::crew::{Crew, Target};
+use crate::cli::bench::counts::Counts;
+use crate::cli::bench::crew::Crew;
 use crate::cli::bench::floor::{Door, Floor};
+use crate::cli::bench::here::Here;
+use crate::cli::bench::load::Load;
 use crate::cli::bench::options::Options;
 use crate::cli::bench::ours::{self, Ours};
-use crate::cli::bench::place::{self, Place};
+use crate::cli::bench::place::{Home, Place};
 use crate::cli::bench::plan::Plan;
 use crate::cli::bench::progress::Progress;
 use crate::cli::bench::report::{ColdLoad, FloorReport, Report};
 use crate::cli::bench::shift::Course;
 use crate::cli::bench::side::Side;
-use crate::cli::bench::stores::Store;
+use crate::cli::bench::stores::{self, Store};
+use crate::cli::bench::workers::Workers;
 use crate::cli::failure::Failure;
-use crate::command::{Settings, Stats};
+use crate::command::Settings;
 use crate::stream::AggregateId;
 
 /// Measures the commands, and the bare loop beside them.
 pub(super) async fn all(options: &Options, plan: Plan, place: &Place) -> Result<Report, Failure> {
     let accounts = ours::accounts(options.used_accounts())?;
     let (store, cold) = prepare(options, &plan, place, &accounts).await?;
-    let before = place.store().map(place::size);
 
-    let handler = store.handler(settings(options));
-    let run = Run::new(options, plan, Ours::new(handler, accounts));
-    let (mut ours, stats, floor) = run.rounds(&store, place).await?;
+    let run = Run::new(options, plan, accounts);
+    let Measured { mut ours, counts, floor, bytes } = run.rounds(&store, place).await?;
     store.close().await?;
-    let after = place.store().map(place::size);
-    ours.bytes = after.zip(before).map(|(after, before)| after.saturating_sub(before));
+    let after = stores::size(place).await?;
+    ours.bytes = after.zip(bytes).map(|(after, before)| after.saturating_sub(before));
 
     let floor = floor.map(|floor| FloorReport::new(&ours, floor));
-    let report = Report::new(options, ours, stats, cold);
+    let report = Report::new(options, ours, counts, cold);
     Ok(Report { floor: floor.unwrap_or_default(), ..report })
 }
 
@@ -61,55 +63,75 @@ async fn prepare(
     Ok((store, cold))
 }
 
-fn settings(options: &Options) -> Settings {
-    let mut settings = Settings::default();
-    if options.cold {
-        settings.limits.cached_aggregates = 1;
-    }
-    settings
-}
-
 /// The measured part.
 struct Run<'o> {
     options: &'o Options,
     plan: Plan,
-    ours: Ours,
+    accounts: Arc<[AggregateId]>,
     courses: [Arc<Course>; 2],
 }
 
+/// What the rounds came to.
+struct Measured {
+    ours: Side,
+    counts: Counts,
+    floor: Option<Side>,
+    /// The store's size before the first round.
+    bytes: Option<u64>,
+}
+
 impl<'o> Run<'o> {
-    fn new(options: &'o Options, plan: Plan, ours: Ours) -> Self {
+    fn new(options: &'o Options, plan: Plan, accounts: Arc<[AggregateId]>) -> Self {
         let courses = [(); 2].map(|()| Arc::new(Course::new(options.commands)));
-        Self { options, plan, ours, courses }
+        Self { options, plan, accounts, courses }
     }
 
     /// All rounds, ours and the bare loop's in turns.
-    async fn rounds(self, store: &Store, place: &Place) -> Result<(Side, Stats, Option<Side>), Failure> {
+    async fn rounds(self, store: &Store, place: &Place) -> Result<Measured, Failure> {
         let _progress = self.progress();
-        let [our_course, floor_course] = &self.courses;
-        let mut ours = Side::new()?;
-        let mut crew = self.crew(self.ours.clone(), our_course);
+        let mut load = self.load(store, place)?;
         let mut beside = match self.options.floor {
-            true => Some(Beside::start(&self, place, floor_course).await?),
+            true => Some(Beside::start(&self, place, store).await?),
             false => None,
         };
-        let commits = store.commits();
+        let bytes = stores::size(place).await?;
+        let turns = self.turns(&mut load, beside.as_mut()).await;
+        // The bare loop cleans up behind itself, whatever happened, and knows best why it failed.
+        let [our_course, floor_course] = &self.courses;
+        let floor = match beside {
+            Some(beside) => Some(beside.finish(place, floor_course).await?),
+            None => None,
+        };
+        let mut ours = turns?;
+        let counts = load.counts();
+        ours.commits = counts.commits;
+        ours.written = ours.commands.saturating_sub(counts.repeated);
+        ours.parts = load.parts(our_course);
+        load.end()?;
+        Ok(Measured { ours, counts, floor, bytes })
+    }
+
+    async fn turns(&self, load: &mut Load, mut beside: Option<&mut Beside>) -> Result<Side, Failure> {
+        let mut ours = Side::new()?;
         for round in 0..self.options.rounds() {
             let commands = self.share(round);
-            ours.add(&crew.round(commands).await?)?;
+            ours.add(&load.round(commands).await?)?;
             if let Some(beside) = &mut beside {
                 beside.side.add(&beside.crew.round(commands).await?)?;
             }
         }
-        ours.commits = store.commits().zip(commits).map(|(after, before)| after.saturating_sub(before));
-        ours.written = ours.commands.saturating_sub(crew.repeated());
-        ours.parts = our_course.parts();
-        let floor = beside.map(|beside| beside.finish(place, floor_course)).transpose()?;
-        Ok((ours, self.ours.handler().stats(), floor))
+        Ok(ours)
     }
 
-    fn crew<T: Target>(&self, target: T, course: &Arc<Course>) -> Crew<T> {
-        Crew::new(target, self.plan, self.options.manner(), course)
+    /// The clients of our side.
+    fn load(&self, store: &Store, place: &Place) -> Result<Load, Failure> {
+        let [course, _] = &self.courses;
+        if let (Home::Postgres(url), 2..) = (place.home(), self.options.processes) {
+            return Ok(Load::Processes(Workers::start(self.options, url, course)?));
+        }
+        let ours = Ours::new(store.handler(self.options.settings()), Arc::clone(&self.accounts));
+        let ours = if store.is_shared() { ours.patient() } else { ours };
+        Ok(Load::Here(Box::new(Here::new(self.options, self.plan, ours, store, course))))
     }
 
     fn progress(&self) -> Option<Progress> {
@@ -132,24 +154,23 @@ struct Beside {
     floor: Floor,
     crew: Crew<Door>,
     side: Side,
-    bytes: u64,
 }
 
 impl Beside {
-    async fn start(run: &Run<'_>, place: &Place, course: &Arc<Course>) -> Result<Self, Failure> {
-        let (floor, door) = Floor::start(place.floor()).await?;
-        let bytes = place::size(place.floor());
-        Ok(Self { floor, crew: run.crew(door, course), side: Side::new()?, bytes })
+    async fn start(run: &Run<'_>, place: &Place, store: &Store) -> Result<Self, Failure> {
+        let (floor, door) = Floor::start(place, store).await?;
+        let [_, course] = &run.courses;
+        let crew = Crew::new(door, run.plan, run.options.manner(), course);
+        Ok(Self { floor, crew, side: Side::new()? })
     }
 
-    fn finish(self, place: &Place, course: &Course) -> Result<Side, Failure> {
+    async fn finish(self, place: &Place, course: &Course) -> Result<Side, Failure> {
         let mut side = self.side;
         side.commits = Some(self.floor.commits());
         side.written = side.commands;
         side.parts = course.parts();
         drop(self.crew);
-        self.floor.finish()?;
-        side.bytes = Some(place::size(place.floor()).saturating_sub(self.bytes));
+        side.bytes = Some(self.floor.finish(place).await?);
         Ok(side)
     }
 }

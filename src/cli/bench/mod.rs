@@ -3,10 +3,17 @@
 mod account;
 mod age;
 mod bodies;
+mod counts;
 mod crew;
+mod database;
 mod figures;
 mod floor;
+mod floor_postgres;
+mod floor_queue;
+mod floor_sqlite;
+mod here;
 mod latency;
+mod load;
 mod machine;
 mod measure;
 mod open_steps;
@@ -17,12 +24,15 @@ mod plan;
 mod progress;
 mod report;
 mod restart;
+mod rows;
 mod runs;
 mod shift;
 mod side;
 mod stores;
 mod table;
 mod victim;
+mod worker;
+mod workers;
 
 pub(super) use options::Options;
 
@@ -34,9 +44,12 @@ use crate::cli::failure::Failure;
 /// Measures, and prints the report.
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
     options.check()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     if options.until_killed {
         return runtime.block_on(victim::write(options));
+    }
+    if options.worker {
+        return runtime.block_on(worker::work(options));
     }
     let plan = Plan::new(options);
     let place = Place::choose(options, plan.run())?;

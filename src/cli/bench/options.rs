@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::cli::failure::Failure;
+use crate::cli::postgres_url::PostgresUrl;
+use crate::command::Settings;
 
 /// Most commands that wait for their answers at once, over all clients.
 const MOST_IN_FLIGHT: u64 = 262_144;
@@ -24,11 +26,13 @@ const MOST_ROUNDS: u32 = 100;
     sidestream bench --floor --json                               beside a bare loop, for programs\n  \
     sidestream bench --hot --duplicates 0.3                       one account, a third of it sent again\n  \
     sidestream bench --age 1000000                                an account with a long history\n  \
-    sidestream bench --restart --open-steps 10000                 what a crash costs")]
+    sidestream bench --restart --open-steps 10000                 what a crash costs\n  \
+    sidestream bench --store postgres://pay@db/bench --processes 4   a database that four processes share")]
 pub(crate) struct Options {
-    /// `sqlite:PATH`, or `memory`. PATH is made, or is the store of an earlier run, which goes on behind its
-    /// history; any other file is refused. It stays. Without this, a store in a temporary directory (of TMPDIR),
-    /// removed at the end.
+    /// `sqlite:PATH`, `postgres://USER@HOST/DATABASE`, or `memory`. PATH is made, or is the store of an earlier run,
+    /// which goes on behind its history; any other file is refused. So is a database's schema `sidestream`; the
+    /// database itself must exist. The store stays. Without this, a store in a temporary directory (of TMPDIR), removed
+    /// at the end.
     #[arg(long, value_name = "STORE", default_value = "temporary", hide_default_value = true, value_parser = parse_store)]
     pub(super) store: StoreChoice,
 
@@ -79,7 +83,8 @@ pub(crate) struct Options {
     pub(super) seed: u64,
 
     /// Measures a bare loop beside it, in turns: the same clients and a thread that writes the same bytes to the same
-    /// disk through SQLite, with nothing in between. It knows no duplicates: it writes every command.
+    /// disk through SQLite, or four connections that write them to the same server, with nothing in between. It knows no
+    /// duplicates: it writes every command.
     #[arg(long)]
     pub(super) floor: bool,
 
@@ -101,6 +106,14 @@ pub(crate) struct Options {
     #[arg(long, value_name = "EVENTS", default_value_t = 100, value_parser = clap::value_parser!(u64).range(0..=1_000))]
     pub(super) tail: u64,
 
+    /// Processes that share the database and the clients: `postgres://` only.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(super) processes: u32,
+
+    /// Works off rounds that the parent asks for: one of --processes.
+    #[arg(long, hide = true)]
+    pub(super) worker: bool,
+
     /// Writes until it is killed: the other process of --restart.
     #[arg(long, hide = true)]
     pub(super) until_killed: bool,
@@ -117,6 +130,8 @@ pub(super) enum StoreChoice {
     Temporary,
     /// SQLite at this path.
     Sqlite(PathBuf),
+    /// PostgreSQL, in this database.
+    Postgres(PostgresUrl),
     /// The store in memory.
     Memory,
 }
@@ -161,6 +176,29 @@ impl Options {
                 "--restart needs a store that outlives its process; leave out --store memory".to_owned(),
             ));
         }
+        self.check_postgres()
+    }
+
+    fn check_postgres(&self) -> Result<(), Failure> {
+        let is_postgres = matches!(self.store, StoreChoice::Postgres(_));
+        let refuse = |why: String| Err(Failure::Call(why));
+        if is_postgres && self.restart {
+            return refuse(
+                "--restart kills a process that owns its store; the server of a postgres:// store lives on: leave it out"
+                    .to_owned(),
+            );
+        }
+        if self.processes > 1 && !is_postgres {
+            return refuse(
+                "--processes needs a store that processes can share; use --store postgres://…".to_owned(),
+            );
+        }
+        if self.processes > self.clients {
+            return refuse(format!(
+                "--processes {} cannot share --clients {}; choose as many clients, or more",
+                self.processes, self.clients
+            ));
+        }
         Ok(())
     }
 
@@ -179,6 +217,15 @@ impl Options {
         if self.one_account() { 1 } else { self.accounts }
     }
 
+    /// How our command handler is set.
+    pub(super) fn settings(&self) -> Settings {
+        let mut settings = Settings::default();
+        if self.cold {
+            settings.limits.cached_aggregates = 1;
+        }
+        settings
+    }
+
     /// How the clients work.
     pub(super) fn manner(&self) -> Manner {
         let (clients, in_flight) = (self.clients, self.in_flight);
@@ -187,14 +234,14 @@ impl Options {
 }
 
 fn parse_store(text: &str) -> Result<StoreChoice, String> {
+    if let Some(url) = PostgresUrl::of(text) {
+        return Ok(StoreChoice::Postgres(url));
+    }
     match text.split_once(':') {
         Some(("sqlite", path)) if !path.is_empty() => Ok(StoreChoice::Sqlite(path.into())),
-        Some(("postgres" | "postgresql", _)) => {
-            Err("this build has no PostgreSQL store; use sqlite:PATH or memory".to_owned())
-        }
         None if text == "memory" => Ok(StoreChoice::Memory),
         None if text == "temporary" => Ok(StoreChoice::Temporary),
-        _ => Err(format!("{text:?} is no store; use sqlite:PATH or memory")),
+        _ => Err(format!("{text:?} is no store; use sqlite:PATH, postgres://… or memory")),
     }
 }
 

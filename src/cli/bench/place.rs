@@ -6,15 +6,27 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::bench::options::{Options, StoreChoice};
 use crate::cli::failure::Failure;
+use crate::cli::postgres_url::PostgresUrl;
 
 /// What SQLite keeps beside a database's file, and the store beside that.
 const BESIDE: [&str; 5] = ["", "-wal", "-shm", "-journal", ".lock"];
 
-/// Where a run's files lie.
+/// Where a store lies.
+#[derive(Debug, Clone)]
+pub(super) enum Home {
+    /// In this file.
+    Sqlite(PathBuf),
+    /// In this database.
+    Postgres(PostgresUrl),
+    /// In memory.
+    Memory,
+}
+
+/// Where a run's records lie.
 #[derive(Debug)]
 pub(super) struct Place {
-    /// The store's file; `None` for the store in memory.
-    store: Option<PathBuf>,
+    home: Home,
+    /// The bare loop's file, where it has one.
     floor: PathBuf,
     /// Goes away with this.
     _directory: Option<Directory>,
@@ -28,24 +40,34 @@ impl Place {
         Ok(match &options.store {
             StoreChoice::Sqlite(path) => {
                 let floor = beside(path, &format!("-floor-{run:016x}"));
-                Self { store: Some(path.clone()), floor, _directory: None }
+                Self { home: Home::Sqlite(path.clone()), floor, _directory: None }
             }
             StoreChoice::Temporary => {
                 let directory = directory()?;
                 let (store, floor) = (directory.0.join("bench.db"), directory.0.join("floor.db"));
-                Self { store: Some(store), floor, _directory: Some(directory) }
+                Self { home: Home::Sqlite(store), floor, _directory: Some(directory) }
+            }
+            StoreChoice::Postgres(url) => {
+                Self { home: Home::Postgres(url.clone()), floor: PathBuf::new(), _directory: None }
             }
             StoreChoice::Memory if options.floor => {
                 let directory = directory()?;
-                Self { store: None, floor: directory.0.join("floor.db"), _directory: Some(directory) }
+                Self { home: Home::Memory, floor: directory.0.join("floor.db"), _directory: Some(directory) }
             }
-            StoreChoice::Memory => Self { store: None, floor: PathBuf::new(), _directory: None },
+            StoreChoice::Memory => Self { home: Home::Memory, floor: PathBuf::new(), _directory: None },
         })
+    }
+
+    pub(super) fn home(&self) -> &Home {
+        &self.home
     }
 
     /// The store's file, where it has one.
     pub(super) fn store(&self) -> Option<&Path> {
-        self.store.as_deref()
+        match &self.home {
+            Home::Sqlite(path) => Some(path),
+            Home::Postgres(_) | Home::Memory => None,
+        }
     }
 
     /// The bare loop's file, on the same disk.

@@ -2,17 +2,18 @@
 
 use serde::Serialize;
 
+use crate::cli::bench::counts::Counts;
 use crate::cli::bench::figures::{figure, median};
 use crate::cli::bench::machine;
 use crate::cli::bench::options::{Ids, Options, StoreChoice};
 use crate::cli::bench::side::Side;
-use crate::command::Stats;
 
 /// Everything that was measured. What was not asked for, or cannot be known, is null.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Report {
-    /// `sqlite` or `memory`.
+    /// `sqlite`, `postgres` or `memory`.
     pub(super) store: &'static str,
+    pub(super) processes: u32,
     pub(super) clients: u32,
     pub(super) in_flight: u32,
     pub(super) accounts: u32,
@@ -26,6 +27,10 @@ pub(super) struct Report {
     pub(super) seed: u64,
     /// Commands that repeated an earlier one.
     pub(super) repeated: u64,
+    /// Commands that were sent again because others wrote first each time (`Contended`).
+    pub(super) contended: u64,
+    /// Commands that were sent again after another failure.
+    pub(super) errors: u64,
     /// The measured time.
     pub(super) seconds: f64,
     pub(super) commands_per_second: f64,
@@ -37,12 +42,12 @@ pub(super) struct Report {
     pub(super) commits_per_second: Option<f64>,
     /// Commands that wrote, for each commit.
     pub(super) commands_per_commit: Option<f64>,
-    /// User and system time of this process in the measured time.
+    /// User and system time of this process, or of all that shared the load, in the measured time.
     pub(super) cpu_seconds: Option<f64>,
     pub(super) cpu_us_per_command: Option<f64>,
-    /// Of the whole process, the bare loop included.
+    /// Of the whole process, the bare loop included, or the sum of those that shared the load.
     pub(super) peak_memory_bytes: Option<u64>,
-    /// Growth of the files, after the last checkpoint, for each command that wrote.
+    /// Growth of the files or tables, after the last checkpoint, for each command that wrote.
     pub(super) bytes_per_command: Option<f64>,
     /// Records that loads and scans of accounts read, for each command; snapshots not counted.
     pub(super) rows_read_per_command: f64,
@@ -119,10 +124,10 @@ pub(super) struct ColdLoad {
 }
 
 impl Report {
-    pub(super) fn new(options: &Options, ours: Side, stats: Stats, cold: Option<ColdLoad>) -> Self {
-        let rows = stats.loaded.saturating_add(stats.scanned);
+    pub(super) fn new(options: &Options, ours: Side, counts: Counts, cold: Option<ColdLoad>) -> Self {
         Self {
-            store: if options.store == StoreChoice::Memory { "memory" } else { "sqlite" },
+            store: name(&options.store),
+            processes: options.processes,
             clients: options.clients,
             in_flight: options.in_flight,
             accounts: options.used_accounts(),
@@ -135,6 +140,8 @@ impl Report {
             cold: options.cold,
             seed: options.seed,
             repeated: ours.commands.saturating_sub(ours.written),
+            contended: counts.contended,
+            errors: counts.errors,
             seconds: ours.seconds(),
             commands_per_second: ours.rate(),
             p50_ms: ours.latency.at(0.5),
@@ -146,10 +153,14 @@ impl Report {
             commands_per_commit: ours.batch(),
             cpu_seconds: ours.cpu_seconds,
             cpu_us_per_command: ours.cpu_seconds.map(|seconds| seconds * 1e6 / figure(ours.commands)),
-            peak_memory_bytes: machine::peak_memory_bytes(),
+            peak_memory_bytes: if options.processes > 1 {
+                counts.peak_memory_bytes
+            } else {
+                machine::peak_memory_bytes()
+            },
             bytes_per_command: ours.bytes_per_command(),
-            rows_read_per_command: figure(rows) / figure(ours.commands),
-            snapshots: stats.snapshots,
+            rows_read_per_command: figure(counts.rows) / figure(ours.commands),
+            snapshots: counts.snapshots,
             parts: ours.parts,
             cold_load_ms: cold.map(|cold| cold.milliseconds),
             cold_load_rows: cold.map(|cold| cold.rows),
@@ -157,6 +168,14 @@ impl Report {
             recovery: RecoveryReport::default(),
             restart: RestartReport::default(),
         }
+    }
+}
+
+fn name(store: &StoreChoice) -> &'static str {
+    match store {
+        StoreChoice::Temporary | StoreChoice::Sqlite(_) => "sqlite",
+        StoreChoice::Postgres(_) => "postgres",
+        StoreChoice::Memory => "memory",
     }
 }
 

@@ -3,45 +3,55 @@
 use std::path::Path;
 
 use crate::cli::bench::account::Account;
-use crate::cli::bench::place::Place;
+use crate::cli::bench::database;
+use crate::cli::bench::place::{self, Home, Place};
 use crate::cli::bench::runs;
 use crate::cli::failure::Failure;
 use crate::command::{CommandHandler, Settings};
 use crate::error::{Error, ErrorKind};
 use crate::store::memory::MemoryStore;
+use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
 
 /// A store.
 #[derive(Debug, Clone)]
 pub(super) enum Store {
     Sqlite(SqliteStore),
+    Postgres(PostgresStore),
     Memory(MemoryStore),
 }
 
 impl Store {
     /// Opens the store, and makes it where there is none. One that exists must be of an earlier run.
     pub(super) async fn open(place: &Place) -> Result<Self, Failure> {
-        let Some(path) = place.store() else { return Ok(Self::Memory(MemoryStore::new())) };
-        if path.symlink_metadata().is_ok() {
-            check_ours(path).await?;
+        match place.home() {
+            Home::Sqlite(path) => {
+                if path.symlink_metadata().is_ok() {
+                    check_ours(path).await?;
+                }
+                Ok(Self::Sqlite(SqliteStore::open(path)?))
+            }
+            Home::Postgres(url) => Ok(Self::Postgres(database::open(url).await?)),
+            Home::Memory => Ok(Self::Memory(MemoryStore::new())),
         }
-        Ok(Self::Sqlite(SqliteStore::open(path)?))
     }
 
     /// Closes the store and opens it again, so that nothing of it is in memory. A store in memory stays.
     pub(super) async fn reopen(self, place: &Place) -> Result<Self, Failure> {
-        match (&self, place.store()) {
-            (Self::Sqlite(_), Some(path)) => {
-                self.close().await?;
-                Ok(Self::Sqlite(SqliteStore::open(path)?))
-            }
-            _ => Ok(self),
+        if matches!(self, Self::Memory(_)) {
+            return Ok(self);
         }
+        self.close().await?;
+        Self::open(place).await
     }
 
     pub(super) async fn close(self) -> Result<(), Failure> {
         match self {
             Self::Sqlite(store) => Ok(store.close().await?),
+            Self::Postgres(store) => {
+                store.close();
+                Ok(())
+            }
             Self::Memory(_) => Ok(()),
         }
     }
@@ -50,6 +60,7 @@ impl Store {
     pub(super) async fn note(&self, run: u64) -> Result<(), Failure> {
         match self {
             Self::Sqlite(store) => runs::note(store, run).await,
+            Self::Postgres(store) => runs::note(store, run).await,
             Self::Memory(store) => runs::note(store, run).await,
         }
     }
@@ -58,6 +69,9 @@ impl Store {
     pub(super) fn handler(&self, settings: Settings) -> CommandHandler<Account> {
         match self {
             Self::Sqlite(store) => CommandHandler::builder(store.clone(), Account).settings(settings).build(),
+            Self::Postgres(store) => {
+                CommandHandler::builder(store.clone(), Account).settings(settings).build()
+            }
             Self::Memory(store) => CommandHandler::builder(store.clone(), Account).settings(settings).build(),
         }
     }
@@ -66,8 +80,23 @@ impl Store {
     pub(super) fn commits(&self) -> Option<u64> {
         match self {
             Self::Sqlite(store) => Some(store.status().commits),
+            Self::Postgres(store) => Some(store.status().commits),
             Self::Memory(_) => None,
         }
+    }
+
+    /// Whether other processes may write to it meanwhile.
+    pub(super) fn is_shared(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+}
+
+/// What a store's files or tables take, in bytes; none in memory.
+pub(super) async fn size(place: &Place) -> Result<Option<u64>, Failure> {
+    match place.home() {
+        Home::Sqlite(path) => Ok(Some(place::size(path))),
+        Home::Postgres(url) => Ok(Some(database::size(url, database::SCHEMA).await?)),
+        Home::Memory => Ok(None),
     }
 }
 

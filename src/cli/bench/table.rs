@@ -45,9 +45,12 @@ fn main_table(report: &Report) -> String {
 fn rows(report: &Report) -> Vec<Row> {
     let (floor, recovery) = (&report.floor, &report.recovery);
     let mebibytes = |bytes: Option<u64>| bytes.map(|bytes| figure(bytes) / 1_048_576.0);
+    let some = |count: u64| (count > 0).then(|| figure(count));
     vec![
         ("commands", Some(figure(report.commands)), None, 0),
         ("of them sent again", Some(figure(report.repeated)), None, 0),
+        ("sent again: contended", some(report.contended), None, 0),
+        ("sent again: errors", some(report.errors), None, 0),
         ("seconds", Some(report.seconds), None, 3),
         ("commands/s", Some(report.commands_per_second), floor.floor_commands_per_second, 0),
         ("p50, ms", Some(report.p50_ms), floor.floor_p50_ms, 3),

@@ -18,7 +18,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 
 /// A database's address, with what a connection to it needs.
 #[derive(Clone)]
-pub(super) struct Address {
+pub(crate) struct Address {
     pub(super) config: tokio_postgres::Config,
     pub(super) tls: MakeRustlsConnect,
 }
@@ -26,7 +26,7 @@ pub(super) struct Address {
 impl Address {
     /// Reads a URL or a list of `key=value`. Of several hosts, the one that takes writes is used. Hosts elsewhere
     /// are spoken to over TLS only, unless the address says `sslmode=disable`.
-    pub(super) fn parse(url: &str, roots: Option<&Path>) -> Result<Self> {
+    pub(crate) fn parse(url: &str, roots: Option<&Path>) -> Result<Self> {
         let mut config: tokio_postgres::Config = url.parse().map_err(not_an_address)?;
         if config.get_hosts().is_empty() {
             return Err(Error::invalid("the address names no host").advice(EXAMPLE));

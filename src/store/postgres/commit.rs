@@ -27,6 +27,7 @@ pub(super) enum Appended {
 /// Runs a statement that is a transaction of its own.
 pub(super) async fn query(
     session: &Session,
+    doing: &str,
     sql: &str,
     parameters: &[Parameter<'_>],
 ) -> Result<Vec<Row>, AppendFailure> {
@@ -36,7 +37,7 @@ pub(super) async fn query(
         Err(source) if failure::is_locked(&source) => {
             return Err(AppendFailure::Refused(locked(session, source).await));
         }
-        Err(source) => return Err(failure::committing(source)),
+        Err(source) => return Err(failure::changing(doing, source)),
     };
     match session.warned_since(before) {
         Some(warning) => Err(failure::warned(warning)),
@@ -59,7 +60,7 @@ pub(super) async fn append(
         }
         None => APPEND,
     };
-    let rows = match query(session, sql, &parameters).await {
+    let rows = match query(session, "appending", sql, &parameters).await {
         Err(AppendFailure::Refused(error)) if failure::says_it_is_there(&error) => {
             return Ok(Appended::Elsewhere);
         }

@@ -13,7 +13,7 @@ const LOCKED: &str = "55P03";
 const NO_QUORUM: &str = "SS001";
 
 /// Why no connection could be made.
-pub(super) fn connecting(source: tokio_postgres::Error) -> Error {
+pub(crate) fn connecting(source: tokio_postgres::Error) -> Error {
     let Some(told) = source.as_db_error() else {
         let error = Error::new(ErrorKind::Unavailable, "PostgreSQL cannot be reached");
         let advice = "see that a server that takes writes runs at one of the hosts; retry with the same id";
@@ -33,7 +33,7 @@ pub(super) fn connecting(source: tokio_postgres::Error) -> Error {
 }
 
 /// Why a statement failed that writes nothing, or of which it is certain that nothing was written.
-pub(super) fn of(doing: &str, source: tokio_postgres::Error) -> Error {
+pub(crate) fn of(doing: &str, source: tokio_postgres::Error) -> Error {
     match source.as_db_error() {
         None => {
             Error::new(ErrorKind::Unavailable, format!("the connection to PostgreSQL broke while {doing}"))
@@ -62,8 +62,13 @@ pub(super) fn says_it_is_there(error: &Error) -> bool {
 
 /// Why a statement failed that commits.
 pub(super) fn committing(source: tokio_postgres::Error) -> AppendFailure {
+    changing("appending", source)
+}
+
+/// Why a statement failed that commits something else than an append.
+pub(super) fn changing(doing: &str, source: tokio_postgres::Error) -> AppendFailure {
     match source.as_db_error() {
-        Some(told) if is_certain(told) => AppendFailure::Refused(of("appending", source)),
+        Some(told) if is_certain(told) => AppendFailure::Refused(of(doing, source)),
         _ => AppendFailure::Unknown(
             Error::new(ErrorKind::Unknown, "the connection to PostgreSQL broke before it told the outcome")
                 .caused_by(source),
@@ -111,7 +116,7 @@ fn refused(doing: &str, told: &DbError) -> Error {
         "25006" => unavailable("the server is a standby and takes no writes")
             .advice("list all hosts in the address: the one that takes writes is found"),
         "42501" => Error::invalid(format!("this user may not do what is needed while {doing}"))
-            .advice("grant the role that `sidestream migrate --roles` makes: see docs/operations.md"),
+            .advice(missing_role(doing)),
         "3F000" | "42P01" | "42883" | "42703" => {
             Error::invalid(format!("the schema `sidestream` is not there, or not as expected, while {doing}"))
                 .advice("run `sidestream migrate --store postgres://…` as the owner of the database")
@@ -126,6 +131,18 @@ fn refused(doing: &str, told: &DbError) -> Error {
         }
         _ => Error::new(ErrorKind::Unavailable, format!("PostgreSQL refuses the statement while {doing}")),
     }
+}
+
+/// What whoever lacks a right has to be given.
+fn missing_role(doing: &str) -> String {
+    let role = match doing {
+        "migrating the schema" => return "run it as the owner of the database, or print it with `sidestream migrate --print-sql` for whoever is".to_owned(),
+        "making the roles" => return "run it as a user who may make roles, or print it with `sidestream migrate --print-sql --roles` for whoever may".to_owned(),
+        "removing records" => "sidestream_compactor",
+        "appending" | "locking a partition" => "sidestream_writer",
+        _ => "sidestream_reader or sidestream_writer",
+    };
+    format!("grant it {role}, which `sidestream migrate --roles` makes: see docs/operations.md")
 }
 
 /// Nothing was done; the same may work later.

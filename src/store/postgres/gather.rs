@@ -105,7 +105,10 @@ impl Core {
         }
         let session = self.writers.session().await.map_err(AppendFailure::Refused)?;
         match commit::append(&session, &batch, self.quorum).await? {
-            Appended::Done { base, at } => Ok(Some((base, at))),
+            Appended::Done { base, at } => {
+                self.count_commit();
+                Ok(Some((base, at)))
+            }
             Appended::Elsewhere => Ok(None),
         }
     }

@@ -85,6 +85,7 @@ impl Held {
             return Err(AppendFailure::Refused(why));
         };
         self.commit().await?;
+        self.core.count_commit();
         Ok(answers(&self.core, self.partition, plan, base, at))
     }
 

@@ -5,6 +5,7 @@ use tokio_postgres::types::Type;
 use crate::error::{Error, Result};
 use crate::partition::PartitionCount;
 use crate::store::postgres::failure;
+use crate::store::postgres::identity::properties;
 use crate::store::postgres::options::Options;
 use crate::store::postgres::session::Session;
 use crate::store::postgres::types::column;
@@ -14,6 +15,7 @@ const HAS_SCHEMA: &str = include_str!("sql/has_schema.sql");
 const APPLIED: &str = include_str!("sql/applied_migrations.sql");
 const ADD: &str = include_str!("sql/add_migration.sql");
 const ADD_META: &str = include_str!("sql/add_meta.sql");
+const ROLES: &str = include_str!("sql/roles.sql");
 const ADD_PARTITIONS: &str = include_str!("sql/add_partitions.sql");
 
 /// A step of the schema.
@@ -66,6 +68,12 @@ impl Options {
     }
 }
 
+/// What [`run_migrations`](Options::run_migrations) does for [`roles`](Options::roles), to be run after [`print_sql`]'s.
+#[must_use]
+pub fn print_roles_sql() -> String {
+    format!("BEGIN;\n{ROLES}COMMIT;\n")
+}
+
 /// Applies what is missing, in one transaction and behind a lock.
 async fn run(options: &Options) -> Result<usize> {
     let session = Session::open(&options.address()?).await.map_err(failure::connecting)?;
@@ -83,6 +91,10 @@ async fn run(options: &Options) -> Result<usize> {
     if missing.len() == STEPS.len() {
         fill(&session, options).await.map_err(fail)?;
     }
+    properties(&session, options.partitions).await?;
+    if options.roles {
+        session.execute(ROLES).await.map_err(|source| failure::of("making the roles", source))?;
+    }
     session.execute("COMMIT").await.map_err(fail)?;
     Ok(missing.len())
 }
@@ -97,7 +109,7 @@ async fn fill(session: &Session, options: &Options) -> Result<(), tokio_postgres
 }
 
 /// Whether the schema is there at all.
-pub(super) async fn is_there(session: &Session) -> Result<bool> {
+pub(crate) async fn is_there(session: &Session) -> Result<bool> {
     let rows = session
         .query(HAS_SCHEMA, &[])
         .await

@@ -15,6 +15,7 @@ mod commit;
 mod failure;
 mod gather;
 mod held;
+mod identity;
 mod log_read;
 mod migrations;
 mod notices;
@@ -26,11 +27,21 @@ mod quorum;
 mod row;
 mod session;
 mod shared;
+mod status;
 mod steps;
 mod store;
 mod stream_read;
 mod types;
 
-pub use migrations::{Migration, print_sql};
+pub use migrations::{Migration, print_roles_sql, print_sql};
 pub use options::Options;
+pub use status::Status;
 pub use store::PostgresStore;
+
+// For the program's own tables and questions.
+#[cfg(feature = "cli")]
+pub(crate) use address::Address;
+#[cfg(feature = "cli")]
+pub(crate) use session::{Parameter, Session};
+#[cfg(feature = "cli")]
+pub(crate) use {failure::connecting, failure::of as failed, migrations::is_there};

@@ -1,13 +1,12 @@
 //! Opening a store: who it is, and whether the server keeps what it takes.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
-use uuid::Uuid;
-
 use crate::error::{Error, ErrorKind, Result};
-use crate::partition::PartitionCount;
 use crate::store::postgres::PostgresStore;
 use crate::store::postgres::failure;
+use crate::store::postgres::identity::properties;
 use crate::store::postgres::migrations;
 use crate::store::postgres::options::Options;
 use crate::store::postgres::pool::Pool;
@@ -15,10 +14,8 @@ use crate::store::postgres::quorum::Confirmed;
 use crate::store::postgres::session::Session;
 use crate::store::postgres::shared::{Core, Queue};
 use crate::store::postgres::types::column;
-use crate::store::{Atomicity, LogScope, StoreProperties};
 
 const SERVER: &str = include_str!("sql/server.sql");
-const META: &str = include_str!("sql/meta.sql");
 
 /// The oldest server that the statements are written for.
 const OLDEST: i32 = 150_000;
@@ -68,6 +65,7 @@ async fn open(options: Options) -> Result<PostgresStore> {
         readers,
         quorum: options.quorum,
         confirmed: Confirmed::new(properties.partitions),
+        commits: AtomicU64::new(0),
         queues,
     };
     Ok(PostgresStore::of(Arc::new(core)))
@@ -115,28 +113,4 @@ async fn check_schema(session: &Session) -> Result<()> {
         0 => Ok(()),
         lacks => Err(migrations::older(lacks)),
     }
-}
-
-async fn properties(session: &Session, expected: Option<PartitionCount>) -> Result<StoreProperties> {
-    let rows = session.query(META, &[]).await;
-    let rows = rows.map_err(|source| failure::of("reading what the store is", source))?;
-    let mut id = None;
-    let mut partitions = None;
-    for row in &rows {
-        let (key, value): (String, String) = (column(row, 0)?, column(row, 1)?);
-        match key.as_str() {
-            "id" => id = Uuid::try_parse(&value).ok(),
-            "partitions" => partitions = value.parse().ok().and_then(|count| PartitionCount::new(count).ok()),
-            _ => {}
-        }
-    }
-    let (Some(id), Some(partitions)) = (id, partitions) else {
-        return Err(Error::corrupt("sidestream.meta does not say what the store is"));
-    };
-    if let Some(expected) = expected.filter(|expected| *expected != partitions) {
-        return Err(Error::invalid("the store has another number of partitions")
-            .expected(expected.get(), partitions.get())
-            .advice("open it with the number that it was made with, or without one; it is fixed for ever"));
-    }
-    Ok(StoreProperties { id, partitions, atomicity: Atomicity::Batch, log: LogScope::AllStreams })
 }

@@ -1,5 +1,6 @@
 //! What a store is opened with.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +13,9 @@ use crate::store::postgres::address::Address;
 /// Most connections of one kind that a store may have.
 const MOST_CONNECTIONS: usize = 256;
 
-/// How a [`PostgresStore`](crate::store::postgres::PostgresStore) is opened. Durability is no option: a commit waits for the disk, whatever the server's
-/// default is.
-#[derive(Debug, Clone)]
+/// How a [`PostgresStore`](crate::store::postgres::PostgresStore) is opened. Durability is no option: a commit waits for
+/// the disk, whatever the server's default is.
+#[derive(Clone)]
 #[must_use]
 pub struct Options {
     pub(super) url: String,
@@ -26,6 +27,7 @@ pub struct Options {
     pub(super) roots: Option<PathBuf>,
     pub(super) quorum: bool,
     pub(super) migrate: bool,
+    pub(super) roles: bool,
 }
 
 impl Options {
@@ -40,6 +42,7 @@ impl Options {
             roots: None,
             quorum: false,
             migrate: false,
+            roles: false,
         }
     }
 
@@ -95,7 +98,30 @@ impl Options {
         self
     }
 
+    /// Makes, with each migration, the group roles `sidestream_reader`, `sidestream_writer` and `sidestream_compactor`,
+    /// and gives them what they need and no more; nobody else keeps a right to the schema, its owner apart.
+    pub fn roles(mut self, roles: bool) -> Self {
+        self.roles = roles;
+        self
+    }
+
     pub(super) fn address(&self) -> Result<Address> {
         Address::parse(&self.url, self.roots.as_deref())
+    }
+}
+
+/// Without the address: it may hold a password.
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("partitions", &self.partitions)
+            .field("writers", &self.writers)
+            .field("readers", &self.readers)
+            .field("patience", &self.patience)
+            .field("roots", &self.roots)
+            .field("quorum", &self.quorum)
+            .field("migrate", &self.migrate)
+            .field("roles", &self.roles)
+            .finish_non_exhaustive()
     }
 }

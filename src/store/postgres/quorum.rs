@@ -58,7 +58,7 @@ impl Confirmed {
 
     async fn confirm(&self, pool: &Pool) -> Result<()> {
         let session = pool.session().await?;
-        let rows = commit::query(&session, CONFIRM, &[]).await.map_err(unconfirmed)?;
+        let rows = commit::query(&session, "confirming", CONFIRM, &[]).await.map_err(unconfirmed)?;
         let row = rows.first().ok_or_else(|| Error::corrupt("the server confirmed nothing"))?;
         let positions: Vec<i64> = column(row, 0)?;
         for (known, position) in self.positions.iter().zip(positions) {

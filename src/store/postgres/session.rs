@@ -11,10 +11,10 @@ use crate::store::postgres::notices::{Notices, carry};
 
 /// A parameter and its type. Statements are unnamed and are parsed with each call: a pooler in front of the server
 /// may give each call to another connection.
-pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 /// A connection, and what the server warned of on it.
-pub(super) struct Session {
+pub(crate) struct Session {
     client: Client,
     notices: Arc<Notices>,
     /// A transaction was begun on it and has not been ended: nobody else may have it.
@@ -22,7 +22,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) async fn open(address: &Address) -> Result<Self, tokio_postgres::Error> {
+    pub(crate) async fn open(address: &Address) -> Result<Self, tokio_postgres::Error> {
         let (client, connection) = address.config.connect(address.tls.clone()).await?;
         let notices = Arc::new(Notices::default());
         tokio::spawn(carry(connection, Arc::clone(&notices)));
@@ -35,7 +35,7 @@ impl Session {
 
     /// Runs a statement to its very end: its rows are given once the server is ready for the next one, and so has
     /// committed.
-    pub(super) async fn query(
+    pub(crate) async fn query(
         &self,
         sql: &str,
         parameters: &[Parameter<'_>],
@@ -51,7 +51,7 @@ impl Session {
     }
 
     /// Runs statements without parameters.
-    pub(super) async fn execute(&self, sql: &str) -> Result<(), tokio_postgres::Error> {
+    pub(crate) async fn execute(&self, sql: &str) -> Result<(), tokio_postgres::Error> {
         self.client.batch_execute(sql).await
     }
 

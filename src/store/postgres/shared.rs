@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::oneshot;
 
@@ -24,8 +25,16 @@ pub(super) struct Core {
     /// Whether a commit has to be on a quorum.
     pub(super) quorum: bool,
     pub(super) confirmed: Confirmed,
+    /// Appends that were committed.
+    pub(super) commits: AtomicU64,
     /// By partition.
     pub(super) queues: Vec<Mutex<Queue>>,
+}
+
+impl Core {
+    pub(super) fn count_commit(&self) {
+        self.commits.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 pub(super) type Reply = oneshot::Sender<Vec<UnitResult>>;

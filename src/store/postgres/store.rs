@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use tokio_postgres::types::Type;
@@ -18,6 +19,7 @@ use crate::store::postgres::log_read;
 use crate::store::postgres::plan::Checked;
 use crate::store::postgres::session::Parameter;
 use crate::store::postgres::shared::Core;
+use crate::store::postgres::status::Status;
 use crate::store::postgres::steps;
 use crate::store::postgres::stream_read::{self, Reads};
 use crate::store::postgres::types::column;
@@ -60,6 +62,12 @@ impl PostgresStore {
     pub fn close(&self) {
         self.core.writers.close();
         self.core.readers.close();
+    }
+
+    /// What this store has done so far.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status { commits: self.core.commits.load(Ordering::Relaxed) }
     }
 
     async fn read(
@@ -170,7 +178,8 @@ impl EventStore for PostgresStore {
             (&key, Type::BYTEA),
             (&bound(through.get()), Type::INT8),
         ];
-        let rows = commit::query(&session, TRUNCATE, &parameters).await.map_err(|failure| match failure {
+        let rows = commit::query(&session, "removing records", TRUNCATE, &parameters).await;
+        let rows = rows.map_err(|failure| match failure {
             AppendFailure::Refused(error) | AppendFailure::Unknown(error) => error,
             other => failure::unavailable(other.to_string()),
         })?;

@@ -1,3 +1,5 @@
+-- Several at once wait for each other from the first statement on: two that both find no schema would both make it.
+DO $$ BEGIN PERFORM pg_advisory_xact_lock(hashtextextended('sidestream.migrations', 0)); END $$;
 CREATE SCHEMA IF NOT EXISTS sidestream;
 CREATE TABLE IF NOT EXISTS sidestream.migrations (
     step int8 PRIMARY KEY,

@@ -1,0 +1,1 @@
+DROP SCHEMA IF EXISTS sidestream_bench_floor CASCADE
