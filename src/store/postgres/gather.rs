@@ -1,7 +1,7 @@
 //! Lists on their way to the database: those of one partition go one after the other, and what gathers meanwhile goes
 //! together. Partitions go beside each other.
 
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
@@ -11,9 +11,12 @@ use crate::limits;
 use crate::partition::PartitionId;
 use crate::store::postgres::batch::Batch;
 use crate::store::postgres::commit::{self, Appended};
+use crate::store::postgres::gathered::Carrier;
 use crate::store::postgres::held::Held;
 use crate::store::postgres::plan::{List, Plan};
-use crate::store::postgres::shared::{Answers, Core, Queue, Reply, answers, refuse, refuse_all};
+use crate::store::postgres::pool::Lent;
+use crate::store::postgres::session::Session;
+use crate::store::postgres::shared::{Answers, Core, answers, refuse, refuse_all};
 use crate::store::{AppendFailure, UnitResult};
 
 impl Core {
@@ -35,26 +38,33 @@ impl Core {
         partition: PartitionId,
         list: List,
     ) -> Result<oneshot::Receiver<Vec<UnitResult>>> {
-        let mut queue = self.queue(partition).ok_or_else(|| {
+        let lists = self.lists.get(usize::from(partition.get())).ok_or_else(|| {
             Error::invalid(format!("partition {partition} does not exist"))
                 .expected(format!("below {}", self.properties.partitions.get()), partition)
         })?;
-        let (reply, results) = oneshot::channel();
-        queue.waiting.push_back((list, reply));
-        if !std::mem::replace(&mut queue.is_carried, true) {
-            tokio::spawn(Arc::clone(self).carry(partition));
+        let (results, wants_a_carrier) = lists.put(list);
+        if wants_a_carrier {
+            tokio::spawn(Arc::clone(self).carry_lists(partition));
         }
         Ok(results)
     }
 
-    fn queue(&self, partition: PartitionId) -> Option<MutexGuard<'_, Queue>> {
-        let queue = self.queues.get(usize::from(partition.get()))?;
-        Some(queue.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    async fn carry(self: Arc<Self>, partition: PartitionId) {
-        while let Some((lists, replies)) = self.next(partition) {
-            let answers = self.append_now(partition, &lists).await;
+    async fn carry_lists(self: Arc<Self>, partition: PartitionId) {
+        let Some(lists) = self.lists.get(usize::from(partition.get())) else { return };
+        let mut carrier = Carrier::of(lists);
+        loop {
+            // First the connection: what comes meanwhile goes along.
+            let session = self.writers.session().await;
+            let mut units: usize = 0;
+            let fits = |list: &List| {
+                units = units.saturating_add(list.len());
+                units <= limits::LIST_UNITS
+            };
+            let Some((lists, replies)) = carrier.take(fits) else { return };
+            let answers = match session {
+                Ok(session) => self.append_now(session, partition, &lists).await,
+                Err(error) => refuse_all(&lists, &AppendFailure::Refused(error)),
+            };
             for (reply, results) in replies.into_iter().zip(answers) {
                 // Whoever went away needs no answer.
                 drop(reply.send(results));
@@ -62,33 +72,16 @@ impl Core {
         }
     }
 
-    /// What waits, as much of it as one call may carry.
-    fn next(&self, partition: PartitionId) -> Option<(Vec<List>, Vec<Reply>)> {
-        let mut queue = self.queue(partition)?;
-        let mut units: usize = 0;
-        let mut fits = |(list, _): &(List, Reply)| {
-            units = units.saturating_add(list.len());
-            units <= limits::LIST_UNITS
-        };
-        let count = queue.waiting.iter().take_while(|list| fits(list)).count().max(1);
-        let count = count.min(queue.waiting.len());
-        if count == 0 {
-            queue.is_carried = false;
-            return None;
-        }
-        Some(queue.waiting.drain(..count).unzip())
-    }
-
     /// One call, where all that is expected holds, as it nearly always does; otherwise under the partition's lock.
-    async fn append_now(self: &Arc<Self>, partition: PartitionId, lists: &[List]) -> Answers {
+    async fn append_now(self: &Arc<Self>, session: Lent, partition: PartitionId, lists: &[List]) -> Answers {
         if let Some(plan) = Plan::hopeful(lists) {
-            match self.append_hopefully(partition, &plan).await {
+            match self.append_hopefully(&session, partition, &plan).await {
                 Ok(Some((base, at))) => return answers(self, partition, plan, base, at),
                 Ok(None) => {}
                 Err(failure) => return fail_admitted(plan, &failure),
             }
         }
-        match Held::begin(self, partition).await {
+        match Held::begin(self, session, partition).await {
             Ok(held) => held.finish(lists).await,
             Err(error) => refuse_all(lists, &AppendFailure::Refused(error)),
         }
@@ -96,6 +89,7 @@ impl Core {
 
     async fn append_hopefully(
         &self,
+        session: &Session,
         partition: PartitionId,
         plan: &Plan<'_>,
     ) -> Result<Option<(u64, Timestamp)>, AppendFailure> {
@@ -103,8 +97,7 @@ impl Core {
         if batch.is_empty() && plan.admitted.is_empty() {
             return Ok(Some((0, Timestamp::MIN)));
         }
-        let session = self.writers.session().await.map_err(AppendFailure::Refused)?;
-        match commit::append(&session, &batch, self.quorum).await? {
+        match commit::append(session, &batch, self.quorum).await? {
             Appended::Done { base, at } => {
                 self.count_commit();
                 Ok(Some((base, at)))

@@ -33,8 +33,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub(super) async fn begin(core: &Arc<Core>, partition: PartitionId) -> Result<Self> {
-        let mut session = core.writers.session().await?;
+    pub(super) async fn begin(core: &Arc<Core>, mut session: Lent, partition: PartitionId) -> Result<Self> {
         session.in_transaction = true;
         let held = Self { core: Arc::clone(core), partition, session: Some(session) };
         let session = held.session()?;

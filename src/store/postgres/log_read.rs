@@ -18,7 +18,7 @@ pub(super) fn page(rows: &[Row], after: Position, limit: usize) -> Result<LogPag
     let head = Position::new(number(column(first, 0)?));
     let mut records = Vec::with_capacity(rows.len());
     for row in rows {
-        records.extend(record(row)?);
+        records.extend(record(row, 1)?);
     }
     let is_cut = records.len() > limit;
     records.truncate(limit);

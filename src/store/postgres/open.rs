@@ -1,18 +1,19 @@
 //! Opening a store: who it is, and whether the server keeps what it takes.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::postgres::PostgresStore;
 use crate::store::postgres::failure;
+use crate::store::postgres::gathered::Gathered;
 use crate::store::postgres::identity::properties;
 use crate::store::postgres::migrations;
 use crate::store::postgres::options::Options;
 use crate::store::postgres::pool::Pool;
 use crate::store::postgres::quorum::Confirmed;
 use crate::store::postgres::session::Session;
-use crate::store::postgres::shared::{Core, Queue};
+use crate::store::postgres::shared::Core;
 use crate::store::postgres::types::column;
 
 const SERVER: &str = include_str!("sql/server.sql");
@@ -58,7 +59,8 @@ async fn open(options: Options) -> Result<PostgresStore> {
     check_schema(&session).await?;
     let properties = properties(&session, options.partitions).await?;
     drop(session);
-    let queues = properties.partitions.all().map(|_| Mutex::new(Queue::default())).collect();
+    // One at a time: the lists of a partition are committed one after the other anyway.
+    let lists = properties.partitions.all().map(|_| Gathered::new(1)).collect();
     let core = Core {
         properties,
         writers: Pool::new(address, options.writers, options.patience)?,
@@ -66,7 +68,8 @@ async fn open(options: Options) -> Result<PostgresStore> {
         quorum: options.quorum,
         confirmed: Confirmed::new(properties.partitions),
         commits: AtomicU64::new(0),
-        queues,
+        lists,
+        reads: Gathered::new(options.readers),
     };
     Ok(PostgresStore::of(Arc::new(core)))
 }

@@ -1,17 +1,15 @@
 //! What all calls of a store share, and the answers that they give.
 
-use std::collections::VecDeque;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::sync::oneshot;
-
 use crate::clock::Timestamp;
+use crate::error::Result;
 use crate::partition::PartitionId;
+use crate::store::postgres::gathered::Gathered;
 use crate::store::postgres::plan::{Admitted, List, Plan};
 use crate::store::postgres::pool::Pool;
 use crate::store::postgres::quorum::Confirmed;
-use crate::store::{AppendFailure, Committed, StoreProperties, UnitResult};
+use crate::store::{AppendFailure, Committed, StoreProperties, StreamPage, StreamRead, UnitResult};
 use crate::stream::Position;
 
 /// The results of some lists.
@@ -27,24 +25,15 @@ pub(super) struct Core {
     pub(super) confirmed: Confirmed,
     /// Appends that were committed.
     pub(super) commits: AtomicU64,
-    /// By partition.
-    pub(super) queues: Vec<Mutex<Queue>>,
+    /// By partition: the lists that wait.
+    pub(super) lists: Vec<Gathered<List, Vec<UnitResult>>>,
+    pub(super) reads: Gathered<Vec<StreamRead>, Vec<Result<StreamPage>>>,
 }
 
 impl Core {
     pub(super) fn count_commit(&self) {
         self.commits.fetch_add(1, Ordering::Relaxed);
     }
-}
-
-pub(super) type Reply = oneshot::Sender<Vec<UnitResult>>;
-
-/// The lists that wait for a partition.
-#[derive(Default)]
-pub(super) struct Queue {
-    pub(super) waiting: VecDeque<(List, Reply)>,
-    /// Somebody carries them already.
-    pub(super) is_carried: bool,
 }
 
 /// The results of units that were committed behind `base`.

@@ -21,7 +21,6 @@ use crate::store::postgres::session::Parameter;
 use crate::store::postgres::shared::Core;
 use crate::store::postgres::status::Status;
 use crate::store::postgres::steps;
-use crate::store::postgres::stream_read::{self, Reads};
 use crate::store::postgres::types::column;
 use crate::store::postgres::types::{bound, number};
 use crate::store::stream_key::StreamKey;
@@ -80,18 +79,6 @@ impl PostgresStore {
         session.query(sql, parameters).await.map_err(|source| failure::of(doing, source))
     }
 
-    async fn read_pages(&self, reads: &[StreamRead]) -> Result<Vec<Result<StreamPage>>> {
-        let partitions = self.core.properties.partitions;
-        let columns = Reads::new(reads, partitions);
-        let rows = self.read("reading streams", stream_read::READ, &columns.parameters()).await?;
-        let pages = stream_read::pages(reads, &rows);
-        if self.core.quorum {
-            let seen = stream_read::seen(reads, &pages, partitions);
-            self.core.confirmed.demand(&self.core.readers, &seen).await?;
-        }
-        Ok(pages)
-    }
-
     /// A page of a partition's log shows nothing that a failover may take away.
     async fn confirmed(&self, partition: PartitionId, page: LogPage) -> Result<LogPage> {
         if self.core.quorum {
@@ -122,10 +109,7 @@ impl EventStore for PostgresStore {
                 .expected(format!("at most {}", limits::BULK_READS), reads.len());
             return reads.iter().map(|_| Err(error.clone())).collect();
         }
-        match self.read_pages(&reads).await {
-            Ok(pages) => pages,
-            Err(error) => reads.iter().map(|_| Err(error.clone())).collect(),
-        }
+        self.core.read_streams(reads).await
     }
 
     async fn read_log(&self, partition: PartitionId, after: Position, limit: usize) -> Result<LogPage> {
@@ -195,7 +179,8 @@ impl EventStore for PostgresStore {
     }
 
     async fn hold(&self, partition: PartitionId) -> Result<Option<Box<dyn HeldPartition>>> {
-        Ok(Some(Box::new(Held::begin(&self.core, partition).await?)))
+        let session = self.core.writers.session().await?;
+        Ok(Some(Box::new(Held::begin(&self.core, session, partition).await?)))
     }
 }
 

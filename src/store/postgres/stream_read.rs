@@ -72,7 +72,7 @@ fn page(read: &StreamRead, rows: &[Row]) -> Result<StreamPage> {
     let (head, from_snapshot): (Option<i64>, bool) = (column(last, 2)?, column(first, 3)?);
     let mut records: Vec<Record> = Vec::with_capacity(rows.len());
     for row in rows {
-        let Some(record) = record(row)? else { continue };
+        let Some(record) = record(row, 4)? else { continue };
         check(read, records.last(), &record)?;
         records.push(record);
     }

@@ -74,7 +74,7 @@ CREATE FUNCTION sidestream.now_micros() RETURNS int8 LANGUAGE sql VOLATILE
 AS $$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8 $$;
 
 -- Appends what is demanded to be true of `streams` (their keys, and the versions that they are at), whole or not at
--- all. Where one is elsewhere nothing is written, and `elsewhere` says where each is. Record i belongs to the stream
+-- all. Whoever keeps the partition locked is told of, and not waited for. Where one is elsewhere nothing is written, and `elsewhere` says where each is. Record i belongs to the stream
 -- `of_stream[i]`; its position is `base + i`.
 CREATE FUNCTION sidestream.append(
     in_partition int4, in_quorum bool,
@@ -83,7 +83,7 @@ CREATE FUNCTION sidestream.append(
     schemas int4[], effects bool[], transactions uuid[], types text[], codecs text[], steps text[],
     fingerprints bytea[], requesters bytea[], payloads bytea[],
     OUT base int8, OUT at int8, OUT elsewhere int8[]
-) LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan AS $$
+) LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan SET lock_timeout = '10s' AS $$
 BEGIN
     PERFORM sidestream.demand_durability(in_quorum);
     SELECT p.position, p.recorded_at INTO base, at
@@ -118,7 +118,7 @@ END $$;
 -- Where streams are, in the order of their keys. Of those that are to get their first record only the floors are looked
 -- at: should they be there, the unique index refuses that record, and with it the append.
 CREATE FUNCTION sidestream.heads(in_partition int4, keys bytea[], are_new bool[]) RETURNS int8[]
-LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     RETURN (SELECT coalesce(array_agg(coalesce(
         CASE WHEN NOT k.is_new THEN (SELECT r.version FROM sidestream.records r
@@ -128,13 +128,11 @@ BEGIN
     FROM unnest(keys, are_new) WITH ORDINALITY AS k(key, is_new, place));
 END $$;
 
--- Settings of this transaction: its commit has to be durable, and where a quorum is demanded, on a quorum.
+-- A commit of this transaction has to be durable, and where a quorum is demanded, on a quorum.
 CREATE FUNCTION sidestream.demand_durability(in_quorum bool) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     waits text := current_setting('synchronous_commit');
 BEGIN
-    -- Whoever keeps a partition locked is told of instead of waited for.
-    PERFORM set_config('lock_timeout', '10s', true);
     IF waits IN ('off', 'local', 'remote_write') THEN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
@@ -203,7 +201,7 @@ $$;
 -- nothing is removed where the version is above the head.
 CREATE FUNCTION sidestream.truncate(in_partition int4, in_quorum bool, in_key bytea, in_through int8,
     OUT head int8, OUT floor int8
-) LANGUAGE plpgsql VOLATILE AS $$
+) LANGUAGE plpgsql VOLATILE SET lock_timeout = '10s' AS $$
 BEGIN
     PERFORM sidestream.demand_durability(in_quorum);
     PERFORM sidestream.lock_partition(in_partition);
