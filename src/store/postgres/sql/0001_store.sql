@@ -6,12 +6,15 @@ CREATE TABLE sidestream.meta (
 );
 
 -- One row a partition: the lock that every append takes first and holds to its commit. So positions are handed out
--- in commit order, without gaps, and times never go back.
+-- in commit order, without gaps, and times never go back. The filler gives each row a page of its own: writers of
+-- different partitions then never wait for one page, nor look through each other's row versions.
 CREATE TABLE sidestream.partitions (
     partition int4 PRIMARY KEY,
     position int8 NOT NULL,
-    recorded_at int8 NOT NULL
+    recorded_at int8 NOT NULL,
+    filler text NOT NULL DEFAULT repeat('.', 1000)
 ) WITH (fillfactor = 10);
+ALTER TABLE sidestream.partitions ALTER COLUMN filler SET STORAGE PLAIN;
 
 -- Times are microseconds since 1970. The stream's key begins, in side streams, with the transaction, so that
 -- time-ordered ids lie next to each other in the index. The two numbers are those of the kind.

@@ -1,1 +1,0 @@
-SELECT partition, position FROM sidestream.partitions ORDER BY partition
