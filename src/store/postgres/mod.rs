@@ -15,7 +15,10 @@ mod commit;
 mod failure;
 mod gather;
 mod held;
+mod import;
+mod import_steps;
 mod log_read;
+mod mark;
 mod migrations;
 mod notices;
 mod open;
@@ -29,6 +32,7 @@ mod shared;
 mod steps;
 mod store;
 mod stream_read;
+mod transfer;
 mod types;
 
 pub use migrations::{Migration, print_sql};

@@ -62,7 +62,11 @@ impl PostgresStore {
         self.core.readers.close();
     }
 
-    async fn read(
+    pub(super) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    pub(super) async fn read(
         &self,
         doing: &str,
         sql: &str,
