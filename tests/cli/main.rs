@@ -5,10 +5,13 @@
     clippy::expect_used,
     clippy::unwrap_used,
     clippy::panic,
+    clippy::as_conversions,
     clippy::indexing_slicing,
     unreachable_pub,
     reason = "tests fail by panicking"
 )]
 
 mod bench;
+#[cfg(unix)]
+mod copy;
 mod program;
