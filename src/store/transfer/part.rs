@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::clock::sleep;
+use crate::clock::{Stopwatch, sleep};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Record;
 use crate::limits;
@@ -19,6 +19,8 @@ const FIRST: usize = 256;
 const PAGE_BYTES: usize = 4 << 20;
 /// How long a target that is overloaded is left alone.
 const PAUSE: Duration = Duration::from_millis(20);
+/// How long it may stay so.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How many records the next page asks for, after this one.
 pub(super) fn next_limit(limit: usize, records: &[Record]) -> usize {
@@ -89,9 +91,12 @@ impl Part {
 
     /// Nothing was written where the target is overloaded: it is asked again.
     async fn import(&self, page: ImportPage) -> Result<()> {
+        let watch = Stopwatch::start();
         loop {
             match self.target.import(self.partition, page.clone()).await {
-                Err(error) if error.kind() == ErrorKind::Overloaded => sleep(PAUSE).await,
+                Err(error) if error.kind() == ErrorKind::Overloaded && watch.elapsed() < PATIENCE => {
+                    sleep(PAUSE).await
+                }
                 result => return result,
             }
         }
