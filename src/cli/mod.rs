@@ -3,6 +3,7 @@
 //! A program of your own offers the same commands by calling [`main`], or [`run`] with arguments of its choice.
 
 mod bench;
+mod copy;
 mod failure;
 mod migrate;
 mod postgres_url;
@@ -30,6 +31,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Task {
     Bench(Box<bench::Options>),
+    Copy(copy::Options),
     Migrate(migrate::Options),
 }
 
@@ -45,6 +47,7 @@ pub fn main() -> ExitCode {
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match Arguments::try_parse_from(arguments) {
         Ok(Arguments { task: Task::Bench(options) }) => end(bench::run(&options)),
+        Ok(Arguments { task: Task::Copy(options) }) => end(copy::run(&options)),
         Ok(Arguments { task: Task::Migrate(options) }) => end(migrate::run(&options)),
         Err(told) => {
             // A stdout that is closed is no reason to fail.

@@ -28,6 +28,7 @@ pub mod split;
 pub mod sqlite;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod stream_key;
+pub mod transfer;
 
 /// Which streams the log of a partition shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -5,6 +5,7 @@
     clippy::expect_used,
     clippy::unwrap_used,
     clippy::panic,
+    clippy::as_conversions,
     clippy::indexing_slicing,
     unreachable_pub,
     reason = "tests fail by panicking"
@@ -13,6 +14,8 @@
 mod bench;
 #[cfg(unix)]
 mod bench_postgres;
+#[cfg(unix)]
+mod copy;
 #[cfg(unix)]
 mod migrate;
 mod program;

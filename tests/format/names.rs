@@ -97,12 +97,18 @@ fn the_fingerprints_of_commands_are_as_they_were() {
 /// The file is text that git may not change the line ends of.
 #[test]
 fn the_schema_of_the_sqlite_store_is_as_it_was() {
-    let step = include_str!("../../src/store/sqlite/sql/0001_store.sql");
-    assert!(!step.contains('\r'), "checked out with other line ends");
-    let found = [("0001_store.sql".to_owned(), hex(blake3::hash(step.as_bytes()).as_bytes()))];
+    let steps = [
+        ("0001_store.sql", include_str!("../../src/store/sqlite/sql/0001_store.sql")),
+        ("0002_copy.sql", include_str!("../../src/store/sqlite/sql/0002_copy.sql")),
+    ];
+    let hash = |step: &str| hex(blake3::hash(step.as_bytes()).as_bytes());
+    let found = steps.map(|(name, step)| {
+        assert!(!step.contains('\r'), "checked out with other line ends");
+        (name.to_owned(), hash(step))
+    });
     Golden::open("sqlite_schema.txt").check(
         &found,
         "Stores keep the checksum of the step that made them, and refuse a program that knows another one: write the \
-         next step (0002) instead, and name it in migrations.rs.",
+         next step instead, and name it in migrations.rs.",
     );
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use rusqlite::Connection;
 use sidestream::partition::PartitionCount;
 use sidestream::store::sqlite::SqliteStore;
+use sidestream::store::transfer::{Mark, Transfer};
 
 use crate::support::*;
 
@@ -52,8 +53,17 @@ async fn a_database_that_is_no_store() {
 #[tokio::test]
 async fn a_newer_schema() {
     let place = closed_store().await;
-    change(&place.path(), "INSERT INTO migrations VALUES (2, zeroblob(32), 0)");
-    refused(&place, &["newer schema", "expected at most step 1, found step 2"]);
+    change(&place.path(), "INSERT INTO migrations VALUES (3, zeroblob(32), 0)");
+    refused(&place, &["newer schema", "expected at most step 2, found step 3"]);
+}
+
+#[tokio::test]
+async fn an_older_schema_is_brought_up_to_date_by_the_next_writer() {
+    let place = closed_store().await;
+    change(&place.path(), "DROP TABLE copy; DROP TABLE gone; DELETE FROM migrations WHERE number = 2");
+    SqliteStore::open_read_only(place.path()).unwrap().close().await.unwrap();
+    let store = place.options().open().unwrap();
+    assert_eq!(store.mark().await.unwrap(), Mark::None);
 }
 
 #[tokio::test]

@@ -45,6 +45,21 @@ impl Address {
         }
         Ok(Self { config, tls: MakeRustlsConnect::new(tls(roots)?) })
     }
+
+    /// Hosts, ports and database, and nothing that is secret.
+    pub(super) fn place(&self) -> String {
+        let ports = self.config.get_ports();
+        let hosts = self.config.get_hosts().iter().enumerate().map(|(at, host)| {
+            let port = ports.get(at).or_else(|| ports.first()).copied().unwrap_or(5_432);
+            match host {
+                Host::Tcp(name) => format!("{name}:{port}"),
+                #[cfg(unix)]
+                Host::Unix(path) => format!("{}:{port}", path.display()),
+            }
+        });
+        let hosts: Vec<_> = hosts.collect();
+        format!("postgres://{}/{}", hosts.join(","), self.config.get_dbname().unwrap_or_default())
+    }
 }
 
 const EXAMPLE: &str =
@@ -104,6 +119,13 @@ mod tests {
         assert_eq!(mode("postgres://u@db.example/d"), SslMode::Require);
         assert_eq!(mode("postgres://u@localhost,db.example/d"), SslMode::Require);
         assert_eq!(mode("postgres://u@db.example/d?sslmode=disable"), SslMode::Disable);
+    }
+
+    #[test]
+    fn a_place_tells_no_secret() {
+        let place = |url| Address::parse(url, None).expect("an address").place();
+        assert_eq!(place("postgres://me:secret@a:1,b:2/pay?sslmode=disable"), "postgres://a:1,b:2/pay");
+        assert_eq!(place("host=a user=me password=secret dbname=pay"), "postgres://a:5432/pay");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
 use crate::error::{Error, ErrorKind};
-use crate::store::AppendFailure;
+use crate::store::{AppendFailure, transfer};
 
 /// The unique indexes over streams, and over what a step did in one.
 const WALLS: [&str; 2] = ["records_version", "records_effect"];
@@ -11,6 +11,11 @@ const WALLS: [&str; 2] = ["records_version", "records_effect"];
 const LOCKED: &str = "55P03";
 /// What a server's own code of ours says: a quorum is demanded, and the server waits for none.
 const NO_QUORUM: &str = "SS001";
+/// What a move forbids.
+const COPIED: &str = "SS101";
+const MOVED: &str = "SS102";
+const COPYING: &str = "SS103";
+const NO_COPY: &str = "SS120";
 
 /// Why no connection could be made.
 pub(crate) fn connecting(source: tokio_postgres::Error) -> Error {
@@ -107,6 +112,11 @@ fn refused(doing: &str, told: &DbError) -> Error {
     match code.code() {
         NO_QUORUM => unavailable("the server waits for no standby, and a quorum is required,")
             .advice("set synchronous_standby_names = 'ANY 1 (…)' on the server, or do not require a quorum"),
+        // A move: see sidestream.refuse_mark.
+        COPIED => transfer::copied(told.message()),
+        MOVED => transfer::moved(told.message()),
+        COPYING => transfer::copying(),
+        NO_COPY => Error::invalid("the store takes nothing in: it is no copy under way"),
         // Another transaction's way: none of ours can take part in a circle of locks.
         "40001" | "40P01" => unavailable("others' transactions were in the way"),
         LOCKED => unavailable("a lock was not free in time").advice(

@@ -17,7 +17,10 @@ mod gather;
 mod gathered;
 mod held;
 mod identity;
+mod import;
+mod import_steps;
 mod log_read;
+mod mark;
 mod migrations;
 mod notices;
 mod open;
@@ -33,6 +36,7 @@ mod status;
 mod steps;
 mod store;
 mod stream_read;
+mod transfer;
 mod types;
 
 pub use migrations::{Migration, print_roles_sql, print_sql};

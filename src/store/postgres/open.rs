@@ -8,8 +8,9 @@ use crate::store::postgres::PostgresStore;
 use crate::store::postgres::failure;
 use crate::store::postgres::gathered::Gathered;
 use crate::store::postgres::identity::properties;
+use crate::store::postgres::mark;
 use crate::store::postgres::migrations;
-use crate::store::postgres::options::Options;
+use crate::store::postgres::options::{Options, Role};
 use crate::store::postgres::pool::Pool;
 use crate::store::postgres::quorum::Confirmed;
 use crate::store::postgres::session::Session;
@@ -53,11 +54,17 @@ async fn open(options: Options) -> Result<PostgresStore> {
     let readers = Pool::new(address.clone(), options.readers, options.patience)?;
     let session = readers.session().await?;
     check_server(&session, options.quorum).await?;
-    if options.migrate {
+    let is_new_copy = matches!(options.role, Role::CopyOf(_)) && !migrations::is_there(&session).await?;
+    if options.migrate || is_new_copy {
         options.run_migrations().await?;
     }
     check_schema(&session).await?;
-    let properties = properties(&session, options.partitions).await?;
+    let mut properties = properties(&session, options.partitions).await?;
+    mark::adopt(&session, &options, properties.id).await?;
+    if let Role::CopyOf(id) = options.role {
+        properties.id = id;
+    }
+    mark::demand(&session, options.role).await?;
     drop(session);
     // One at a time: the lists of a partition are committed one after the other anyway.
     let lists = properties.partitions.all().map(|_| Gathered::new(1)).collect();

@@ -8,7 +8,9 @@ use std::time::Duration;
 use crate::clock::{Clock, SystemClock};
 use crate::error::Result;
 use crate::partition::PartitionCount;
+use crate::store::EventStore;
 use crate::store::postgres::address::Address;
+use uuid::Uuid;
 
 /// Most connections of one kind that a store may have.
 const MOST_CONNECTIONS: usize = 256;
@@ -28,6 +30,18 @@ pub struct Options {
     pub(super) quorum: bool,
     pub(super) migrate: bool,
     pub(super) roles: bool,
+    pub(super) role: Role,
+}
+
+/// What the store is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// For use.
+    Service,
+    /// To be moved.
+    Source,
+    /// To be moved into: the id that it has, or gets.
+    CopyOf(Uuid),
 }
 
 impl Options {
@@ -43,6 +57,7 @@ impl Options {
             quorum: false,
             migrate: false,
             roles: false,
+            role: Role::Service,
         }
     }
 
@@ -103,6 +118,29 @@ impl Options {
     pub fn roles(mut self, roles: bool) -> Self {
         self.roles = roles;
         self
+    }
+
+    /// Opens the store as the source of a move: also one that was sealed by it. Appends stay refused then.
+    pub fn as_source(mut self) -> Self {
+        self.role = Role::Source;
+        self
+    }
+
+    /// Opens the store as the target of a move: a new one, whose schema is made where it is missing, with the source's
+    /// id and partitions; or a copy of it that was cut short. Any other store is refused.
+    pub fn as_copy_of<S: EventStore + ?Sized>(mut self, source: &S) -> Self {
+        let properties = source.properties();
+        self.role = Role::CopyOf(properties.id);
+        self.partitions = Some(properties.partitions);
+        self
+    }
+
+    /// Where the database is, as people may read it: without user and password.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) when the address cannot be read.
+    pub fn place(&self) -> Result<String> {
+        Ok(self.address()?.place())
     }
 
     pub(super) fn address(&self) -> Result<Address> {

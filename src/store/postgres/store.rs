@@ -69,7 +69,11 @@ impl PostgresStore {
         Status { commits: self.core.commits.load(Ordering::Relaxed) }
     }
 
-    async fn read(
+    pub(super) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    pub(super) async fn read(
         &self,
         doing: &str,
         sql: &str,

@@ -65,6 +65,23 @@ pub(super) fn encode(unit: &Unit, firsts: &[Version]) -> Vec<u8> {
     bytes
 }
 
+/// Writes a row whose records are all removed: of each stream the version of the first, and how many.
+pub(super) fn encode_removed(streams: &[(StreamName, Version, u64)]) -> Vec<u8> {
+    let mut bytes = vec![FORMAT];
+    put(&mut bytes, 0);
+    put(&mut bytes, number(streams.len()));
+    let mut append_bytes = Vec::new();
+    for (stream, first, records) in streams {
+        append_bytes.clear();
+        put_name(&mut append_bytes, Name::Full(stream.as_str()));
+        put(&mut append_bytes, first.get());
+        put(&mut append_bytes, *records);
+        put(&mut append_bytes, *records);
+        put_part(&mut bytes, &append_bytes);
+    }
+    bytes
+}
+
 /// The causes of a unit's records, each once.
 fn causes(unit: &Unit) -> Vec<&Cause> {
     let mut causes: Vec<&Cause> = Vec::new();

@@ -15,7 +15,7 @@ use crate::store::sqlite::index::keeper::Keeper;
 use crate::store::sqlite::index::start as index_start;
 use crate::store::sqlite::keeping::{self, Keeping};
 use crate::store::sqlite::lock::WriterLock;
-use crate::store::sqlite::options::Options;
+use crate::store::sqlite::options::{Options, Role};
 use crate::store::sqlite::pool::Pool;
 use crate::store::sqlite::reader::{Index, Reader};
 use crate::store::sqlite::recovery::{self, LastStop};
@@ -24,7 +24,8 @@ use crate::store::sqlite::store::{Core, QUEUE_KIB, QUEUE_LISTS, SqliteStore};
 use crate::store::sqlite::upkeep::Upkeep;
 use crate::store::sqlite::worker::Worker;
 use crate::store::sqlite::writer::{self, Writer};
-use crate::store::sqlite::{failure, files, integrity, lock, migrations, settings};
+use crate::store::sqlite::{failure, files, integrity, lock, mark, migrations, settings};
+use crate::store::transfer::Mark;
 use crate::store::{Atomicity, LogScope, StoreProperties};
 use uuid::Uuid;
 
@@ -113,7 +114,9 @@ pub(super) fn open_index(
     })?;
     let live = Arc::new(live);
     let mut keeper = Keeper::new(Arc::clone(&live), next_run);
+    let mark = mark::read(&connection)?;
     let mut writer = Writer::new(connection, properties, Arc::clone(&options.clock), Arc::clone(&live));
+    writer.set_mark(mark);
     while index_start::read_on(writer.connection(), &live)? {
         keeping::catch_up(&mut keeper, &mut writer, options.flush_after)?;
     }
@@ -124,15 +127,18 @@ pub(super) fn open_index(
 fn read_only(options: &Options) -> Result<SqliteStore> {
     settings::check_library()?;
     if files::size(&options.path)? == 0 {
-        return Err(Error::invalid(format!("there is no store at {}", options.path.display()))
-            .advice("check the path; opening for reading makes no store"));
+        return Err(no_store(&options.path));
     }
     files::refuse_network(&options.path)?;
     refuse_unrecovered(&options.path)?;
     probe(&options.path)?;
     let connection = settings::open_reader(&options.path)?;
-    migrations::check(&connection)?;
+    let lacking = migrations::check(&connection)?;
     let properties = check_properties(&connection, options)?;
+    // What was moved may still be read; what is half there may not.
+    if lacking == 0 && mark::read(&connection)? == Mark::Copying {
+        return Mark::Copying.refuses_appends().map_or_else(|| Err(no_store(&options.path)), Err);
+    }
     drop(connection);
     let readers = open_readers(options, properties.partitions, || {
         Index::Followed(Follower::new(properties.partitions))
@@ -146,6 +152,11 @@ fn read_only(options: &Options) -> Result<SqliteStore> {
         pool,
         status: Shared::default(),
     }))
+}
+
+fn no_store(path: &Path) -> Error {
+    Error::invalid(format!("there is no store at {}", path.display()))
+        .advice("check the path; only opening for use makes a store")
 }
 
 fn start(
@@ -179,6 +190,9 @@ fn prepare(options: &Options) -> Result<LastStop> {
     let path = &options.path;
     let found = recovery::inspect(path)?;
     if files::size(path)? == 0 {
+        if options.role == Role::Source {
+            return Err(no_store(path));
+        }
         create(options)?;
         return Ok(LastStop::Clean);
     }
@@ -246,7 +260,7 @@ pub(super) fn fill(connection: &Connection, options: &Options) -> Result<()> {
     let work = || -> Result<()> {
         connection.execute_batch("BEGIN IMMEDIATE").map_err(fail)?;
         migrations::apply(connection, options.clock.now())?;
-        insert_properties(connection, &*options.clock, partitions).map_err(fail)?;
+        insert_properties(connection, options, partitions).map_err(fail)?;
         connection.execute_batch("COMMIT").map_err(fail)
     };
     work()
@@ -254,10 +268,16 @@ pub(super) fn fill(connection: &Connection, options: &Options) -> Result<()> {
 
 fn insert_properties(
     connection: &Connection,
-    clock: &dyn Clock,
+    options: &Options,
     partitions: PartitionCount,
 ) -> rusqlite::Result<()> {
-    let id = clock.new_id();
+    let id = match options.role {
+        Role::CopyOf(id) => {
+            mark::write(connection, &Mark::Copying)?;
+            id
+        }
+        _ => options.clock.new_id(),
+    };
     connection.execute(include_str!("sql/add_meta.sql"), params![id.as_bytes(), partitions.get()])?;
     let mut insert = connection.prepare(include_str!("sql/add_partition.sql"))?;
     for partition in partitions.all() {
@@ -276,6 +296,9 @@ pub(super) fn open_writer(options: &Options, vfs: Option<&str>) -> Result<(Conne
     settings::keep_wal_on_close(&connection, true)?;
     let lacking = migrations::check(&connection)?;
     let properties = check_properties(&connection, options)?;
+    // Without the tables of moves a store is part of none.
+    let mark = if lacking > 0 { Mark::None } else { mark::read(&connection)? };
+    mark::demand(options, &mark, properties.id)?;
     settings::writer(&connection)?;
     if let Some(pages) = options.most_pages {
         limit_pages(&connection, pages)?;

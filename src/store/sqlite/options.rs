@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use crate::clock::{Clock, SystemClock};
 use crate::partition::PartitionCount;
+use crate::store::EventStore;
 use crate::store::sqlite::checkpoint::WalLimits;
 use crate::store::sqlite::fatal::{Abort, FatalHandler};
+use uuid::Uuid;
 
 /// How a [`SqliteStore`](crate::store::sqlite::SqliteStore) is opened. Durability is no option: every commit is synced.
 #[derive(Debug, Clone)]
@@ -21,6 +23,18 @@ pub struct Options {
     pub(super) most_pages: Option<u32>,
     pub(super) flush_after: usize,
     pub(super) rebuild_index: bool,
+    pub(super) role: Role,
+}
+
+/// What the store is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// For use.
+    Service,
+    /// To be moved.
+    Source,
+    /// To be moved into: the id that it has, or gets.
+    CopyOf(Uuid),
 }
 
 impl Options {
@@ -35,6 +49,7 @@ impl Options {
             most_pages: None,
             flush_after: 1 << 16,
             rebuild_index: false,
+            role: Role::Service,
         }
     }
 
@@ -79,6 +94,21 @@ impl Options {
     /// more merging.
     pub fn flush_after(mut self, units: usize) -> Self {
         self.flush_after = units.clamp(1, 1 << 20);
+        self
+    }
+
+    /// Opens a store that is there as the source of a move: also one that was sealed by it. Appends stay refused then.
+    pub fn as_source(mut self) -> Self {
+        self.role = Role::Source;
+        self
+    }
+
+    /// Opens the store as the target of a move: a new one with the source's id and partitions, or a copy of it that
+    /// was cut short. Any other store is refused.
+    pub fn as_copy_of<S: EventStore + ?Sized>(mut self, source: &S) -> Self {
+        let properties = source.properties();
+        self.role = Role::CopyOf(properties.id);
+        self.partitions = Some(properties.partitions);
         self
     }
 

@@ -20,10 +20,12 @@ use crate::limits;
 use crate::partition::{PartitionCount, PartitionId};
 use crate::store::sqlite::index::follow::Follower;
 use crate::store::sqlite::index::live::Live;
+use crate::store::sqlite::index::outline::Head;
 use crate::store::sqlite::row::no_partition;
-use crate::store::sqlite::{failure, log_read, steps, stream_read};
+use crate::store::sqlite::{failure, log_read, mark, steps, stream_read, truncation};
+use crate::store::transfer::{LogHead, Mark};
 use crate::store::{LogPage, OpenStep, OpenStepsRead, StreamPage, StreamRead};
-use crate::stream::Position;
+use crate::stream::{Position, StreamName, Version};
 
 /// A connection that reads.
 #[derive(Debug)]
@@ -81,6 +83,39 @@ impl Reader {
             let head = |partition| live.head(partition).ok_or_else(|| no_partition(partition, partitions));
             partitions.all().map(|partition| head(partition).map(|head| head.position)).collect()
         })
+    }
+
+    /// How far each partition's log goes, with the times.
+    pub(super) fn log_heads(&mut self) -> Result<Vec<LogHead>> {
+        let partitions = self.partitions;
+        self.snapshot(|_, live| {
+            let head = |partition| live.head(partition).ok_or_else(|| no_partition(partition, partitions));
+            let told = |head: Head| LogHead { position: head.position, recorded_at: head.time };
+            partitions.all().map(|partition| head(partition).map(told)).collect()
+        })
+    }
+
+    /// The store's mark.
+    pub(super) fn mark(&mut self) -> Result<Mark> {
+        mark::read(&self.connection)
+    }
+
+    /// The streams that have a floor, by name.
+    pub(super) fn floors(
+        &mut self,
+        after: Option<&StreamName>,
+        limit: usize,
+    ) -> Result<Vec<(StreamName, Version)>> {
+        truncation::floors(&self.connection, after, limit)
+    }
+
+    /// The open steps by the names of their streams.
+    pub(super) fn steps_by_name(
+        &mut self,
+        after: Option<&StreamName>,
+        limit: usize,
+    ) -> Result<Vec<OpenStep>> {
+        steps::by_name(&self.connection, after, limit)
     }
 
     /// Runs `read` in one read transaction, which ends with it: a long one would keep the WAL from

@@ -16,6 +16,7 @@ use uuid::Uuid;
 const OPEN: &str = include_str!("sql/open_step.sql");
 const SETTLE: &str = include_str!("sql/settle_step.sql");
 const OF_STREAM: &str = include_str!("sql/open_step_of.sql");
+const BY_NAME: &str = include_str!("sql/all_open_steps.sql");
 const PAGE: &str = include_str!("sql/open_steps.sql");
 
 /// Takes in what the records of one append do to their stream's open step. A step that the same append settles
@@ -73,7 +74,11 @@ fn requested(stream: &StreamName, cause: &Cause, version: Version, at: Timestamp
     }
 }
 
-fn write(connection: &Connection, partition: PartitionId, step: &OpenStep) -> rusqlite::Result<()> {
+pub(super) fn write(
+    connection: &Connection,
+    partition: PartitionId,
+    step: &OpenStep,
+) -> rusqlite::Result<()> {
     connection.prepare_cached(OPEN)?.execute(params![
         step.stream.as_str(),
         partition.get(),
@@ -107,6 +112,23 @@ pub(super) fn page(connection: &Connection, read: &OpenStepsRead, until: Timesta
     let parameters =
         params![read.partition.get(), category, until.as_micros(), at.as_micros(), stream, limit];
     let mut rows = statement.query(parameters).map_err(fail)?;
+    let mut steps = Vec::new();
+    while let Some(row) = rows.next().map_err(fail)? {
+        steps.push(parse(row)?);
+    }
+    Ok(steps)
+}
+
+/// The open steps by the names of their streams, of all partitions.
+pub(super) fn by_name(
+    connection: &Connection,
+    after: Option<&StreamName>,
+    limit: usize,
+) -> Result<Vec<OpenStep>> {
+    let fail = |source| failure::of("reading open steps", source);
+    let mut statement = connection.prepare_cached(BY_NAME).map_err(fail)?;
+    let limit = i64::try_from(limit.min(limits::PAGE_RECORDS)).unwrap_or(0);
+    let mut rows = statement.query(params![after.map_or("", StreamName::as_str), limit]).map_err(fail)?;
     let mut steps = Vec::new();
     while let Some(row) = rows.next().map_err(fail)? {
         steps.push(parse(row)?);

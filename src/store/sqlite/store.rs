@@ -18,6 +18,7 @@ use crate::store::sqlite::index::live::Live;
 use crate::store::sqlite::integrity::Check;
 use crate::store::sqlite::pool::Pool;
 use crate::store::sqlite::prepared::PreparedList;
+use crate::store::sqlite::reader::Reader;
 use crate::store::sqlite::request::{Append, Request, Truncate};
 use crate::store::sqlite::status::{Shared, Status};
 use crate::store::stream_key::StreamKey;
@@ -116,7 +117,15 @@ impl SqliteStore {
         closed.await.map_err(|_| died(&self.core.status))
     }
 
-    async fn request(&self, request: Request) -> Result<()> {
+    /// Reads on a free connection.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&mut Reader) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.core.pool.run(read).await?
+    }
+
+    pub(super) async fn request(&self, request: Request) -> Result<()> {
         let Some(door) = &self.writer else { return Err(read_only()) };
         let sender = lock(&door.sender).clone().ok_or_else(closed)?;
         sender.send(request).await.map_err(|_| self.core.status.get().stopped.unwrap_or_else(closed))

@@ -15,6 +15,7 @@ use crate::stream::{StreamName, Version};
 const UNIT: &str = include_str!("sql/unit.sql");
 const CHANGE: &str = include_str!("sql/change_unit.sql");
 const FLOOR: &str = include_str!("sql/floor.sql");
+const FLOORS: &str = include_str!("sql/floors.sql");
 const ANY_FLOOR: &str = include_str!("sql/any_floor.sql");
 const RAISE_FLOOR: &str = include_str!("sql/raise_floor.sql");
 
@@ -58,6 +59,25 @@ pub(super) fn floor(connection: &Connection, stream: &StreamName) -> Result<Vers
     };
     let found = read().map_err(|source| failure::of("reading a stream's floor", source))?;
     Ok(found.map_or(Version::EMPTY, |version| Version::new(version.cast_unsigned())))
+}
+
+/// The streams that have a floor, by name.
+pub(super) fn floors(
+    connection: &Connection,
+    after: Option<&StreamName>,
+    limit: usize,
+) -> Result<Vec<(StreamName, Version)>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let read = || -> rusqlite::Result<Vec<(String, i64)>> {
+        let mut statement = connection.prepare_cached(FLOORS)?;
+        let parameters = params![after.map_or("", StreamName::as_str), limit];
+        statement.query_map(parameters, |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+    };
+    let found = read().map_err(|source| failure::of("reading floors", source))?;
+    let parse = |(stream, floor): (String, i64)| {
+        Ok((StreamName::parse(&stream)?, Version::new(floor.cast_unsigned())))
+    };
+    found.into_iter().map(parse).collect()
 }
 
 /// Whether records of any stream are gone.

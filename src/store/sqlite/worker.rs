@@ -11,7 +11,7 @@ use crate::store::sqlite::fatal::FatalHandler;
 use crate::store::sqlite::keeping::{self, Keeping};
 use crate::store::sqlite::lock::WriterLock;
 use crate::store::sqlite::prepared::PreparedList;
-use crate::store::sqlite::request::{Append, IndexWork, Request, Truncate};
+use crate::store::sqlite::request::{Append, IndexWork, Job, Request, Truncate};
 use crate::store::sqlite::status::Shared;
 use crate::store::sqlite::upkeep::Upkeep;
 use crate::store::sqlite::writer::{Writer, answer_all};
@@ -39,6 +39,7 @@ struct Round {
     appends: Vec<Append>,
     truncations: Vec<Truncate>,
     index: Vec<IndexWork>,
+    jobs: Vec<Job>,
     closing: Option<oneshot::Sender<()>>,
     /// Every store's handle is gone.
     abandoned: bool,
@@ -79,6 +80,7 @@ impl Worker {
             self.commit(std::mem::take(&mut round.appends));
             truncations = self.truncate(std::mem::take(&mut round.truncations));
             self.index(std::mem::take(&mut round.index));
+            self.jobs(std::mem::take(&mut round.jobs));
             self.upkeep.run(&self.writer);
             if let Some(error) = self.writer.stopped() {
                 return Err(error.clone());
@@ -123,7 +125,7 @@ impl Worker {
         }
         let (mut lists, replies): (Vec<PreparedList>, Vec<_>) =
             appends.into_iter().map(|append| (append.list, append.reply)).unzip();
-        let refusal = self.upkeep.refusal(&self.writer).or_else(|| self.keeping.refusal(self.writer.live()));
+        let refusal = self.refusal();
         let results = match refusal {
             Some(error) => answer_all(&lists, &AppendFailure::Refused(error)),
             None => {
@@ -134,6 +136,20 @@ impl Worker {
         // A caller that went away does not need its answer.
         replies.into_iter().zip(results).for_each(|(reply, results)| drop(reply.send(results)));
         self.keeping.seal(self.writer.live());
+    }
+
+    /// Why nothing may be written now, if so.
+    fn refusal(&mut self) -> Option<Error> {
+        self.upkeep.refusal(&self.writer).or_else(|| self.keeping.refusal(self.writer.live()))
+    }
+
+    fn jobs(&mut self, jobs: Vec<Job>) {
+        for job in jobs {
+            let refusal = self.refusal();
+            job.run(&mut self.writer, refusal);
+            self.keeping.seal(self.writer.live());
+            self.upkeep.run(&self.writer);
+        }
     }
 
     /// Pieces of the indexes, a short transaction each. A full write-ahead log has no room for them either.
@@ -170,6 +186,7 @@ impl Worker {
                 Request::Append(append) => self.commit(vec![append]),
                 Request::Truncate(truncate) => drop(self.truncate(vec![truncate])),
                 Request::Index(work) => self.index(vec![work]),
+                Request::Job(job) => self.jobs(vec![job]),
                 Request::Close(done) => drop(done.send(())),
             }
         }
@@ -202,6 +219,7 @@ impl Round {
             }
             Request::Truncate(truncate) => self.truncations.push(truncate),
             Request::Index(work) => self.index.push(work),
+            Request::Job(job) => self.jobs.push(job),
             Request::Close(done) => self.closing = Some(done),
         }
     }

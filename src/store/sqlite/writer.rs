@@ -20,6 +20,8 @@ use crate::store::sqlite::index::outline::{Head, Written};
 use crate::store::sqlite::index::work::Work;
 use crate::store::sqlite::prepared::PreparedList;
 use crate::store::sqlite::truncation;
+use crate::store::stream_key::StreamKey;
+use crate::store::transfer::Mark;
 use crate::store::{AppendFailure, StoreProperties, Unit, UnitResult};
 use crate::stream::{StreamName, Version};
 
@@ -46,6 +48,8 @@ pub(super) struct Writer {
     stopped: Option<Error>,
     /// A batch in doubt could not be fenced off for want of room.
     fence_due: bool,
+    /// What the store is in a move.
+    mark: Mark,
 }
 
 impl Writer {
@@ -56,7 +60,7 @@ impl Writer {
         live: Arc<Live>,
     ) -> Self {
         let heads = Heads::default();
-        Self { connection, properties, clock, live, heads, stopped: None, fence_due: false }
+        Self { connection, properties, clock, live, heads, stopped: None, fence_due: false, mark: Mark::None }
     }
 
     /// Why this writer stopped for good, if it did: whether its last commit is on disk can then be told
@@ -73,6 +77,20 @@ impl Writer {
         self.properties
     }
 
+    pub(super) fn mark(&self) -> &Mark {
+        &self.mark
+    }
+
+    /// Has the writer keep to the store's mark.
+    pub(super) fn set_mark(&mut self, mark: Mark) {
+        self.mark = mark;
+    }
+
+    /// Remembers the head of a stream that was written by other means than [`commit`](Self::commit).
+    pub(super) fn note_head(&mut self, key: StreamKey, head: Version) {
+        self.heads.put(key, head);
+    }
+
     pub(super) fn live(&self) -> &Arc<Live> {
         &self.live
     }
@@ -80,6 +98,9 @@ impl Writer {
     /// Commits lists of units in one transaction, and answers each unit of each list in order. What was committed
     /// is in the indexes, and so visible, before this returns.
     pub(super) fn commit(&mut self, lists: &mut [PreparedList]) -> Vec<Vec<UnitResult>> {
+        if let Some(error) = self.mark.refuses_appends() {
+            return answer_all(lists, &AppendFailure::Refused(error));
+        }
         let mut poisoned = HashMap::default();
         loop {
             match self.attempt(lists, &poisoned) {
@@ -148,9 +169,20 @@ impl Writer {
     /// [`Invalid`](ErrorKind::Invalid) when `through` is above the stream's head; otherwise as a failed
     /// commit.
     pub(super) fn truncate(&mut self, stream: &StreamName, through: Version) -> Result<Version> {
+        if let Some(error) = self.mark.refuses_removals() {
+            return Err(error);
+        }
         let live = Arc::clone(&self.live);
         self.transaction(|connection| truncation::slice(connection, &live, stream, through))
             .map_err(into_error)
+    }
+
+    /// Writes something in a transaction of its own.
+    ///
+    /// # Errors
+    /// As a failed commit.
+    pub(super) fn write<T>(&mut self, write: impl FnOnce(&Connection) -> Result<T, Halt>) -> Result<T> {
+        self.transaction(write).map_err(into_error)
     }
 
     /// Runs `write` in one transaction. Whatever goes wrong, it is known afterwards that nothing of it

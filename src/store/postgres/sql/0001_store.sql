@@ -12,6 +12,9 @@ CREATE TABLE sidestream.partitions (
     partition int4 PRIMARY KEY,
     position int8 NOT NULL,
     recorded_at int8 NOT NULL,
+    -- What the store is in a move: 0 part of none, 1 copied and in use, 2 moved away, 3 a copy under way. It stands
+    -- here because whoever writes has locked this row.
+    mark int2 NOT NULL DEFAULT 0,
     filler text NOT NULL DEFAULT repeat('.', 1000)
 ) WITH (fillfactor = 10);
 ALTER TABLE sidestream.partitions ALTER COLUMN filler SET STORAGE PLAIN;
@@ -52,8 +55,11 @@ CREATE TABLE sidestream.floors (
     partition int4 NOT NULL,
     key bytea NOT NULL,
     floor int8 NOT NULL,
+    stream text COLLATE "C" NOT NULL,
     PRIMARY KEY (partition, key)
 );
+
+CREATE INDEX floors_stream ON sidestream.floors (stream);
 
 CREATE TABLE sidestream.open_steps (
     partition int4 NOT NULL,
@@ -76,9 +82,16 @@ CREATE INDEX open_steps_touched ON sidestream.open_steps (partition, category, t
 CREATE FUNCTION sidestream.now_micros() RETURNS int8 LANGUAGE sql VOLATILE
 AS $$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8 $$;
 
+-- Refuses what a move forbids, and says where the store went.
+CREATE FUNCTION sidestream.refuse_mark(in_mark int2) RETURNS void LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RAISE EXCEPTION '%', coalesce((SELECT m.value FROM sidestream.meta m WHERE m.key = 'move'), 'another place')
+        USING ERRCODE = 'SS1' || lpad(in_mark::text, 2, '0');
+END $$;
+
 -- Appends what is demanded to be true of `streams` (their keys, and the versions that they are at), whole or not at
--- all. Whoever keeps the partition locked is told of, and not waited for. Where one is elsewhere nothing is written, and `elsewhere` says where each is. Record i belongs to the stream
--- `of_stream[i]`; its position is `base + i`.
+-- all. Where one is elsewhere nothing is written, and `elsewhere` says where each is. Record i belongs to the stream
+-- `of_stream[i]`; its position is `base + i`. Whoever keeps the partition locked for long is told of instead of waited for.
 CREATE FUNCTION sidestream.append(
     in_partition int4, in_quorum bool,
     keys bytea[], names text[], heads int8[], are_new bool[],
@@ -87,12 +100,17 @@ CREATE FUNCTION sidestream.append(
     fingerprints bytea[], requesters bytea[], payloads bytea[],
     OUT base int8, OUT at int8, OUT elsewhere int8[]
 ) LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan SET lock_timeout = '10s' AS $$
+DECLARE
+    found_mark int2;
 BEGIN
     PERFORM sidestream.demand_durability(in_quorum);
-    SELECT p.position, p.recorded_at INTO base, at
+    SELECT p.position, p.recorded_at, p.mark INTO base, at, found_mark
         FROM sidestream.partitions p WHERE p.partition = in_partition FOR UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'partition % does not exist', in_partition USING ERRCODE = 'no_data_found';
+    END IF;
+    IF found_mark > 1 THEN
+        PERFORM sidestream.refuse_mark(found_mark);
     END IF;
     -- A statement of its own: it has to see what was committed while the lock was waited for.
     elsewhere := sidestream.heads(in_partition, keys, are_new);
@@ -205,9 +223,14 @@ $$;
 CREATE FUNCTION sidestream.truncate(in_partition int4, in_quorum bool, in_key bytea, in_through int8,
     OUT head int8, OUT floor int8
 ) LANGUAGE plpgsql VOLATILE SET lock_timeout = '10s' AS $$
+DECLARE
+    found_mark int2;
 BEGIN
     PERFORM sidestream.demand_durability(in_quorum);
-    PERFORM sidestream.lock_partition(in_partition);
+    SELECT p.mark INTO found_mark FROM sidestream.partitions p WHERE p.partition = in_partition FOR UPDATE;
+    IF found_mark > 0 THEN
+        PERFORM sidestream.refuse_mark(found_mark);
+    END IF;
     head := (sidestream.heads(in_partition, ARRAY[in_key], ARRAY[false]))[1];
     SELECT f.floor INTO floor FROM sidestream.floors f WHERE f.partition = in_partition AND f.key = in_key;
     floor := coalesce(floor, 0);
@@ -215,7 +238,9 @@ BEGIN
         RETURN;
     END IF;
     floor := in_through;
-    INSERT INTO sidestream.floors VALUES (in_partition, in_key, in_through)
+    INSERT INTO sidestream.floors
+        SELECT in_partition, in_key, in_through, r.stream FROM sidestream.records r
+            WHERE r.partition = in_partition AND r.key = in_key AND r.version <= in_through LIMIT 1
         ON CONFLICT (partition, key) DO UPDATE SET floor = excluded.floor;
     DELETE FROM sidestream.records r
         WHERE r.partition = in_partition AND r.key = in_key AND r.version <= in_through;
@@ -266,4 +291,108 @@ BEGIN
             AND l.partition = s.partition AND l.key = s.key
         ORDER BY l.version DESC LIMIT 1) l ON true
     ORDER BY s.place, r.version;
+END $$;
+
+-- Moving a store. Marks it: the locks are those of the writers, so whoever was under way has ended, and whoever comes
+-- finds the mark.
+CREATE FUNCTION sidestream.set_mark(in_quorum bool, in_mark int2, in_place text) RETURNS void
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM sidestream.demand_durability(in_quorum);
+    PERFORM 1 FROM sidestream.partitions p ORDER BY p.partition FOR UPDATE;
+    UPDATE sidestream.partitions SET mark = in_mark;
+    DELETE FROM sidestream.meta m WHERE m.key = 'move';
+    INSERT INTO sidestream.meta (key, value) SELECT 'move', in_place WHERE in_place <> '';
+END $$;
+
+-- Makes an empty store a copy under way, of another one's id. Answers whether it was empty.
+CREATE FUNCTION sidestream.become_copy(in_id text) RETURNS bool LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM 1 FROM sidestream.partitions p ORDER BY p.partition FOR UPDATE;
+    IF EXISTS (SELECT FROM sidestream.partitions p WHERE p.position > 0 OR p.mark > 0) THEN
+        RETURN false;
+    END IF;
+    UPDATE sidestream.meta m SET value = in_id WHERE m.key = 'id';
+    UPDATE sidestream.partitions SET mark = 3;
+    RETURN true;
+END $$;
+
+-- Locks a partition that takes in a copy.
+CREATE FUNCTION sidestream.lock_copy(in_partition int4, in_quorum bool) RETURNS int8 LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    stands int8;
+    found_mark int2;
+BEGIN
+    PERFORM sidestream.demand_durability(in_quorum);
+    SELECT p.position, p.mark INTO stands, found_mark
+        FROM sidestream.partitions p WHERE p.partition = in_partition FOR UPDATE;
+    IF found_mark IS DISTINCT FROM 3 THEN
+        RAISE EXCEPTION 'the store is no copy under way' USING ERRCODE = 'SS120';
+    END IF;
+    RETURN stands;
+END $$;
+
+-- Takes in the next part of a partition's log, whole or not at all: not where the copy `stands` elsewhere than
+-- `in_after`, or a stream is not at the version in `heads`.
+CREATE FUNCTION sidestream.import(
+    in_partition int4, in_quorum bool, in_after int8, in_through int8, in_at int8,
+    keys bytea[], names text[], heads int8[], positions int8[], times int8[],
+    of_stream int4[], versions int8[], numbers_1 int8[], numbers_2 int8[], checksums int4[], kinds int2[],
+    schemas int4[], effects bool[], transactions uuid[], types text[], codecs text[], steps text[],
+    fingerprints bytea[], requesters bytea[], payloads bytea[],
+    OUT stands int8, OUT elsewhere int8[]
+) LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+    stands := sidestream.lock_copy(in_partition, in_quorum);
+    IF stands <> in_after THEN
+        RETURN;
+    END IF;
+    elsewhere := sidestream.heads(in_partition, keys, array_fill(false, ARRAY[cardinality(keys)]));
+    IF elsewhere IS DISTINCT FROM heads THEN
+        RETURN;
+    END IF;
+    elsewhere := NULL;
+    INSERT INTO sidestream.records (
+        partition, position, version, recorded_at, number_1, number_2, checksum, kind, schema, is_effect,
+        transaction, key, stream, type, codec, step, fingerprint, requester, payload)
+    SELECT in_partition, r.position, r.version, r.at, r.number_1, r.number_2, r.checksum, r.kind, r.schema,
+        -- A page may begin in the middle of a step's effect.
+        r.effect AND NOT (r.place = 1 AND EXISTS (SELECT FROM sidestream.records b
+            WHERE b.partition = in_partition AND b.position = in_after AND b.key = keys[r.stream]
+                AND b.transaction = r.transaction AND b.step = r.step AND b.kind = ANY (ARRAY[1, 2, 3]::int2[]))),
+        r.transaction, keys[r.stream], names[r.stream], r.type, r.codec, r.step, r.fingerprint,
+        r.requester, r.payload
+    FROM unnest(positions, times, of_stream, versions, numbers_1, numbers_2, checksums, kinds, schemas, effects,
+        transactions, types, codecs, steps, fingerprints, requesters, payloads) WITH ORDINALITY
+        AS r(position, at, stream, version, number_1, number_2, checksum, kind, schema, effect,
+        transaction, type, codec, step, fingerprint, requester, payload, place);
+    UPDATE sidestream.partitions p SET position = in_through, recorded_at = in_at WHERE p.partition = in_partition;
+END $$;
+
+-- Takes in floors, before any record.
+CREATE FUNCTION sidestream.import_floors(
+    in_quorum bool, in_partitions int4[], in_keys bytea[], in_streams text[], in_floors int8[]
+) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM sidestream.lock_copy(0, in_quorum);
+    INSERT INTO sidestream.floors (partition, key, floor, stream)
+        SELECT * FROM unnest(in_partitions, in_keys, in_floors, in_streams)
+        ON CONFLICT (partition, key) DO UPDATE SET floor = excluded.floor;
+END $$;
+
+-- Takes in open steps; the first ones replace all that are there.
+CREATE FUNCTION sidestream.import_steps(
+    in_quorum bool, is_first bool, in_partitions int4[], in_keys bytea[], in_streams text[], in_categories text[],
+    in_transactions uuid[], in_steps text[], in_fingerprints bytea[], in_versions int8[], in_scanned int8[],
+    in_resumed int4[], in_requested int8[], in_touched int8[]
+) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM sidestream.lock_copy(0, in_quorum);
+    IF is_first THEN
+        DELETE FROM sidestream.open_steps;
+    END IF;
+    INSERT INTO sidestream.open_steps (partition, key, stream, category, transaction, step, fingerprint,
+            aggregate_version, scanned_to, resumed, requested_at, touched_at)
+        SELECT * FROM unnest(in_partitions, in_keys, in_streams, in_categories, in_transactions, in_steps,
+            in_fingerprints, in_versions, in_scanned, in_resumed, in_requested, in_touched);
 END $$;

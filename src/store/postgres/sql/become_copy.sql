@@ -1,0 +1,1 @@
+SELECT sidestream.become_copy($1)

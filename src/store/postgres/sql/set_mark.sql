@@ -1,0 +1,1 @@
+SELECT sidestream.set_mark($1, $2, $3)

@@ -1,0 +1,1 @@
+INSERT OR IGNORE INTO gone VALUES (?1, ?2, ?3)

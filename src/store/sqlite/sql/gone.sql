@@ -1,0 +1,1 @@
+SELECT stream, head FROM gone WHERE partition = ?1 ORDER BY stream LIMIT ?2

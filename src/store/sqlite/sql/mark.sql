@@ -1,0 +1,1 @@
+SELECT mark, place FROM copy

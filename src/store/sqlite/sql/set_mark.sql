@@ -1,0 +1,1 @@
+INSERT OR REPLACE INTO copy VALUES (1, ?1, ?2)

@@ -1,0 +1,73 @@
+//! The store as one that is moved, or moved into.
+
+use async_trait::async_trait;
+use tokio::sync::oneshot;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::partition::PartitionId;
+use crate::store::sqlite::import;
+use crate::store::sqlite::request::{Job, Request};
+use crate::store::sqlite::store::SqliteStore;
+use crate::store::sqlite::writer::Writer;
+use crate::store::transfer::{Floor, ImportPage, LogHead, Mark, Transfer};
+use crate::store::{EventStore, OpenStep, ReadFrom, StreamRead};
+use crate::stream::{StreamName, Version};
+
+impl SqliteStore {
+    /// Has the writer do something between two commits.
+    async fn job<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Writer) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        let job =
+            Job::new(move |writer, refusal| drop(reply.send(refusal.map_or_else(|| work(writer), Err))));
+        self.request(Request::Job(job)).await?;
+        answer
+            .await
+            .map_err(|_| Error::new(ErrorKind::Unknown, "sqlite: the writer stopped before it answered"))?
+    }
+}
+
+#[async_trait]
+impl Transfer for SqliteStore {
+    async fn mark(&self) -> Result<Mark> {
+        self.read(|reader| reader.mark()).await
+    }
+
+    async fn set_mark(&self, mark: Mark) -> Result<()> {
+        self.job(move |writer| import::mark(writer, mark)).await
+    }
+
+    async fn log_heads(&self) -> Result<Vec<LogHead>> {
+        self.read(|reader| reader.log_heads()).await
+    }
+
+    async fn floors(&self, after: Option<StreamName>, limit: usize) -> Result<Vec<Floor>> {
+        let floors = self.read(move |reader| reader.floors(after.as_ref(), limit)).await?;
+        let read = |(stream, floor): &(StreamName, Version)| StreamRead {
+            stream: stream.clone(),
+            from: ReadFrom::After(*floor),
+            limit: 0,
+        };
+        let pages = self.read_streams(floors.iter().map(read).collect()).await;
+        let floors = floors.into_iter().zip(pages);
+        floors.map(|((stream, floor), page)| Ok(Floor { stream, floor, head: page?.head })).collect()
+    }
+
+    async fn steps_by_name(&self, after: Option<StreamName>, limit: usize) -> Result<Vec<OpenStep>> {
+        self.read(move |reader| reader.steps_by_name(after.as_ref(), limit)).await
+    }
+
+    async fn import_floors(&self, floors: Vec<Floor>) -> Result<()> {
+        self.job(move |writer| import::floors(writer, &floors)).await
+    }
+
+    async fn import(&self, partition: PartitionId, page: ImportPage) -> Result<()> {
+        self.job(move |writer| import::page(writer, partition, &page)).await
+    }
+
+    async fn import_steps(&self, is_first: bool, steps: Vec<OpenStep>) -> Result<()> {
+        self.job(move |writer| import::steps(writer, is_first, &steps)).await
+    }
+}
