@@ -12,6 +12,7 @@ use uuid::Uuid;
 const PLAIN: u8 = 0;
 const SIDE: u8 = 1;
 /// Added for the snapshots of a stream.
+#[cfg(feature = "sqlite")]
 const SNAPSHOTS: u8 = 2;
 
 /// Most bytes of a key.
@@ -31,6 +32,7 @@ pub(in crate::store) struct StreamKey {
 
 impl StreamKey {
     /// The families of side streams: of their records, and of their snapshots.
+    #[cfg(feature = "sqlite")]
     pub(in crate::store) const SIDE_FAMILIES: [u8; 2] = [SIDE, SIDE | SNAPSHOTS];
 
     pub(in crate::store) fn of(stream: &StreamName) -> Self {
@@ -43,10 +45,12 @@ impl StreamKey {
     }
 
     /// The key of the same stream's snapshots.
+    #[cfg(feature = "sqlite")]
     pub(in crate::store) fn snapshots(self) -> Self {
         Self { family: self.family | SNAPSHOTS, ..self }
     }
 
+    #[cfg(feature = "sqlite")]
     pub(in crate::store) fn is_side(self) -> bool {
         self.family & SIDE != 0
     }
@@ -69,6 +73,7 @@ impl StreamKey {
         self.to_bytes().get(..Self::length(self.family)).unwrap_or_default().to_vec()
     }
 
+    #[cfg(feature = "sqlite")]
     pub(in crate::store) fn from_bytes(bytes: &[u8; KEY_BYTES]) -> Self {
         let [family, rest @ ..] = bytes;
         let (id, rest) = rest.split_at(16);
@@ -96,7 +101,7 @@ fn half(hash: u128) -> u64 {
     u64::try_from(hash >> 64).unwrap_or(0)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "sqlite"))]
 mod tests {
     use super::*;
     use crate::stream::{AggregateId, Category};

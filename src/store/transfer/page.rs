@@ -90,6 +90,7 @@ fn misplaced(what: &str, record: &Record) -> Error {
 }
 
 /// The error for a page that does not begin where the copy ends.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(in crate::store) fn elsewhere(stands: Position, page: &ImportPage) -> Error {
     Error::invalid("the copy stands elsewhere: another one may be under way")
         .expected(format!("position {stands}"), page.after)
@@ -97,6 +98,7 @@ pub(in crate::store) fn elsewhere(stands: Position, page: &ImportPage) -> Error 
 }
 
 /// The error for a stream that does not stand where the page continues it.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(in crate::store) fn not_continued(run: &Run<'_>, stands: Version) -> Error {
     Error::corrupt("a record is missing between the copy of a stream and its next record")
         .in_stream(run.stream)
