@@ -62,7 +62,10 @@ fn a_file_that_is_no_store_is_refused_and_left_as_it_is() {
 fn a_store_of_a_newer_schema_is_refused_and_left_as_it_is() {
     let folder = with_rows();
     replay(folder.path(), "bank.db", &["--check"]).succeeded();
-    change(&folder.path().join("bank.db"), "INSERT INTO migrations SELECT count(*) + 1, zeroblob(32), 0 FROM migrations");
+    change(
+        &folder.path().join("bank.db"),
+        "INSERT INTO migrations SELECT count(*) + 1, zeroblob(32), 0 FROM migrations",
+    );
     refused(folder.path(), "bank.db", &["newer schema", "use the version of sidestream that wrote it"]);
 }
 
