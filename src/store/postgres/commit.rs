@@ -82,7 +82,7 @@ pub(super) async fn locked(session: &Session, source: tokio_postgres::Error) -> 
 
 fn appended(rows: &[Row]) -> Result<Appended, Error> {
     let row = rows.first().ok_or_else(|| Error::corrupt("the server answered an append without a row"))?;
-    if column::<Option<Vec<i64>>>(row, 2)?.is_some() {
+    if column(row, 2)? {
         return Ok(Appended::Elsewhere);
     }
     let base = number(column(row, 0)?);

@@ -58,7 +58,7 @@ impl Core {
         let rows = session.query(READ, &columns.parameters()).await;
         let rows = rows.map_err(|source| failure::of("reading streams", source))?;
         drop(session);
-        let pages = pages(reads, &rows);
+        let pages = pages(reads, rows);
         if self.quorum {
             self.confirmed.demand(&self.readers, &seen(reads, &pages, partitions)).await?;
         }

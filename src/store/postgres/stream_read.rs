@@ -54,10 +54,12 @@ impl Reads {
     }
 }
 
-/// Puts the pages together from rows, which come in the order of the reads and of their versions.
-pub(super) fn pages(reads: &[StreamRead], rows: &[Row]) -> Vec<Result<StreamPage>> {
+/// Puts the pages together from rows: a sort in the server would be one more way for it to plan the reads.
+pub(super) fn pages(reads: &[StreamRead], mut rows: Vec<Row>) -> Vec<Result<StreamPage>> {
     let mut pages: Vec<_> = reads.iter().map(|_| Ok(StreamPage::empty())).collect();
     let place = |row: &Row| column::<i64>(row, 0).ok().and_then(|place| usize::try_from(place).ok());
+    let version = |row: &Row| column::<Option<i64>>(row, 6).ok().flatten();
+    rows.sort_by_cached_key(|row| (place(row), version(row)));
     for of_one in rows.chunk_by(|one, other| place(one) == place(other)) {
         let at = of_one.first().and_then(place).and_then(|place| place.checked_sub(1));
         let Some((read, page)) = at.and_then(|at| reads.get(at).zip(pages.get_mut(at))) else { continue };

@@ -44,11 +44,15 @@ CREATE TABLE sidestream.records (
     CONSTRAINT records_position PRIMARY KEY (partition, position)
 );
 
+-- A new store has no statistics, and to a planner without them each index of a partition is as good as any other: one
+-- unlucky plan then reads a partition for a record, and is kept until somebody analyses the table. So each query can be
+-- served by one index only. Functions that look streams up forbid sorts, which leaves the index that has their order;
+-- the two indexes for types and snapshots are over an expression that only their own queries name.
 CREATE UNIQUE INDEX records_version ON sidestream.records (partition, key, version);
 -- The second wall behind the expected versions: a step takes effect in a stream at most once.
 CREATE UNIQUE INDEX records_effect ON sidestream.records (partition, transaction, step, key) WHERE is_effect;
-CREATE INDEX records_type ON sidestream.records (partition, type, position) WHERE kind = 1;
-CREATE INDEX records_snapshot ON sidestream.records (partition, key, version) WHERE kind = 4;
+CREATE INDEX records_type ON sidestream.records ((partition + 0), type, position) WHERE kind = 1;
+CREATE INDEX records_snapshot ON sidestream.records ((partition + 0), key, version) WHERE kind = 4;
 
 -- Streams of which the beginning was removed.
 CREATE TABLE sidestream.floors (
@@ -77,7 +81,7 @@ CREATE TABLE sidestream.open_steps (
     PRIMARY KEY (partition, key)
 );
 
-CREATE INDEX open_steps_touched ON sidestream.open_steps (partition, category, touched_at, stream);
+CREATE INDEX open_steps_touched ON sidestream.open_steps ((partition + 0), category, touched_at, stream);
 
 CREATE FUNCTION sidestream.now_micros() RETURNS int8 LANGUAGE sql VOLATILE
 AS $$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8 $$;
@@ -89,23 +93,28 @@ BEGIN
         USING ERRCODE = 'SS1' || lpad(in_mark::text, 2, '0');
 END $$;
 
--- Appends what is demanded to be true of `streams` (their keys, and the versions that they are at), whole or not at
--- all. Where one is elsewhere nothing is written, and `elsewhere` says where each is. Record i belongs to the stream
--- `of_stream[i]`; its position is `base + i`. Whoever keeps the partition locked for long is told of instead of waited for.
+-- Appends what is demanded to be true of streams (their keys, and the versions that they are at), whole or not at all:
+-- where one is elsewhere, nothing is written. Record i belongs to the stream `of_stream[i]`; its position is `base + i`.
+-- Whoever keeps the partition locked for long is told of instead of waited for.
 CREATE FUNCTION sidestream.append(
     in_partition int4, in_quorum bool,
     keys bytea[], names text[], heads int8[], are_new bool[],
     of_stream int4[], versions int8[], numbers_1 int8[], numbers_2 int8[], checksums int4[], kinds int2[],
     schemas int4[], effects bool[], transactions uuid[], types text[], codecs text[], steps text[],
     fingerprints bytea[], requesters bytea[], payloads bytea[],
-    OUT base int8, OUT at int8, OUT elsewhere int8[]
-) LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan SET lock_timeout = '10s' AS $$
+    OUT base int8, OUT at int8, OUT is_elsewhere bool
+) LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan SET enable_sort = off SET enable_seqscan = off
+SET lock_timeout = '10s' AS $$
 DECLARE
+    count int8 := cardinality(of_stream);
     found_mark int2;
 BEGIN
     PERFORM sidestream.demand_durability(in_quorum);
-    SELECT p.position, p.recorded_at, p.mark INTO base, at, found_mark
-        FROM sidestream.partitions p WHERE p.partition = in_partition FOR UPDATE;
+    -- The lock, the positions and the time in one statement.
+    UPDATE sidestream.partitions p
+        SET position = p.position + count, recorded_at = greatest(p.recorded_at, sidestream.now_micros())
+        WHERE p.partition = in_partition
+        RETURNING p.position - count, p.recorded_at, p.mark INTO base, at, found_mark;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'partition % does not exist', in_partition USING ERRCODE = 'no_data_found';
     END IF;
@@ -113,33 +122,29 @@ BEGIN
         PERFORM sidestream.refuse_mark(found_mark);
     END IF;
     -- A statement of its own: it has to see what was committed while the lock was waited for.
-    elsewhere := sidestream.heads(in_partition, keys, are_new);
-    at := greatest(at, sidestream.now_micros());
-    IF elsewhere IS DISTINCT FROM heads THEN
+    SELECT EXISTS (SELECT FROM unnest(keys, heads, are_new) AS k(key, head, is_new)
+        WHERE k.head <> coalesce(
+            CASE WHEN NOT k.is_new THEN (SELECT r.version FROM sidestream.records r
+                WHERE r.partition = in_partition AND r.key = k.key ORDER BY r.version DESC LIMIT 1) END,
+            (SELECT f.floor FROM sidestream.floors f WHERE f.partition = in_partition AND f.key = k.key),
+            0)) INTO is_elsewhere;
+    IF is_elsewhere THEN
+        UPDATE sidestream.partitions p SET position = base WHERE p.partition = in_partition;
         RETURN;
     END IF;
-    elsewhere := NULL;
-    IF cardinality(of_stream) = 0 THEN
-        RETURN;
-    END IF;
-    UPDATE sidestream.partitions p SET position = base + cardinality(of_stream), recorded_at = at
-        WHERE p.partition = in_partition;
     INSERT INTO sidestream.records (
         partition, position, version, recorded_at, number_1, number_2, checksum, kind, schema, is_effect,
         transaction, key, stream, type, codec, step, fingerprint, requester, payload)
-    SELECT in_partition, base + r.place, r.version, at, r.number_1, r.number_2, r.checksum, r.kind, r.schema,
-        r.effect, r.transaction, keys[r.stream], names[r.stream], r.type, r.codec, r.step, r.fingerprint,
-        r.requester, r.payload
-    FROM unnest(of_stream, versions, numbers_1, numbers_2, checksums, kinds, schemas, effects, transactions,
-        types, codecs, steps, fingerprints, requesters, payloads) WITH ORDINALITY
-        AS r(stream, version, number_1, number_2, checksum, kind, schema, effect, transaction,
-        type, codec, step, fingerprint, requester, payload, place);
+    SELECT in_partition, base + i, versions[i], at, numbers_1[i], numbers_2[i], checksums[i], kinds[i], schemas[i],
+        effects[i], transactions[i], keys[of_stream[i]], names[of_stream[i]], types[i], codecs[i], steps[i],
+        fingerprints[i], requesters[i], payloads[i]
+    FROM generate_series(1, count::int4) AS i;
 END $$;
 
 -- Where streams are, in the order of their keys. Of those that are to get their first record only the floors are looked
 -- at: should they be there, the unique index refuses that record, and with it the append.
 CREATE FUNCTION sidestream.heads(in_partition int4, keys bytea[], are_new bool[]) RETURNS int8[]
-LANGUAGE plpgsql VOLATILE AS $$
+LANGUAGE plpgsql VOLATILE SET enable_sort = off SET enable_seqscan = off AS $$
 BEGIN
     RETURN (SELECT coalesce(array_agg(coalesce(
         CASE WHEN NOT k.is_new THEN (SELECT r.version FROM sidestream.records r
@@ -199,13 +204,13 @@ CREATE FUNCTION sidestream.append_tracked(
     open_fingerprints bytea[], open_versions int8[], open_scanned int8[], open_resumed int4[],
     resumed_keys bytea[], resumed_scanned int8[], resumed_times int4[],
     settled_keys bytea[],
-    OUT base int8, OUT at int8, OUT elsewhere int8[]
+    OUT base int8, OUT at int8, OUT is_elsewhere bool
 ) LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
-    SELECT a.base, a.at, a.elsewhere INTO base, at, elsewhere FROM sidestream.append(
+    SELECT a.base, a.at, a.is_elsewhere INTO base, at, is_elsewhere FROM sidestream.append(
         in_partition, in_quorum, keys, names, heads, are_new, of_stream, versions, numbers_1, numbers_2, checksums, kinds,
         schemas, effects, transactions, types, codecs, steps, fingerprints, requesters, payloads) a;
-    IF elsewhere IS NULL THEN
+    IF NOT is_elsewhere THEN
         PERFORM sidestream.track_steps(
             in_partition, at, open_keys, open_streams, open_categories, open_transactions, open_steps,
             open_fingerprints, open_versions, open_scanned, open_resumed,
@@ -222,7 +227,7 @@ $$;
 -- nothing is removed where the version is above the head.
 CREATE FUNCTION sidestream.truncate(in_partition int4, in_quorum bool, in_key bytea, in_through int8,
     OUT head int8, OUT floor int8
-) LANGUAGE plpgsql VOLATILE SET lock_timeout = '10s' AS $$
+) LANGUAGE plpgsql VOLATILE SET enable_sort = off SET enable_seqscan = off SET lock_timeout = '10s' AS $$
 DECLARE
     found_mark int2;
 BEGIN
@@ -239,11 +244,12 @@ BEGIN
     END IF;
     floor := in_through;
     INSERT INTO sidestream.floors
-        SELECT in_partition, in_key, in_through, r.stream FROM sidestream.records r
-            WHERE r.partition = in_partition AND r.key = in_key AND r.version <= in_through LIMIT 1
+        (SELECT in_partition, in_key, in_through, r.stream FROM sidestream.records r
+            WHERE r.partition = in_partition AND r.key = in_key AND r.version <= in_through
+            ORDER BY r.version LIMIT 1)
         ON CONFLICT (partition, key) DO UPDATE SET floor = excluded.floor;
-    DELETE FROM sidestream.records r
-        WHERE r.partition = in_partition AND r.key = in_key AND r.version <= in_through;
+    DELETE FROM sidestream.records d WHERE d.ctid = ANY (ARRAY(SELECT r.ctid FROM sidestream.records r
+        WHERE r.partition = in_partition AND r.key = in_key AND r.version <= in_through ORDER BY r.version));
 END $$;
 
 -- Where all partitions are. Its commit writes, and so waits for the quorum: then all that it saw is on the quorum, too.
@@ -257,8 +263,8 @@ BEGIN
     RETURN positions;
 END $$;
 
--- Parts of streams, many at once. Of a read with `before` the part starts at the latest snapshot before it. A function,
--- so that its plan is made once for a connection.
+-- Parts of streams, many at once, in any order. Of a read with `before` the part starts at the latest snapshot before it. A
+-- function, so that its plan is made once for a connection.
 CREATE FUNCTION sidestream.read_streams(
     in_partitions int4[], in_keys bytea[], in_after int8[], in_before int8[], in_most int8[]
 ) RETURNS TABLE (
@@ -266,7 +272,8 @@ CREATE FUNCTION sidestream.read_streams(
     partition int4, "position" int8, version int8, recorded_at int8, number_1 int8, number_2 int8, checksum int4,
     kind int2, schema int4, transaction uuid, stream text, type text, codec text, step text, fingerprint bytea,
     requester bytea, payload bytea
-) LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan AS $$
+) LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan SET enable_sort = off SET enable_seqscan = off
+SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
@@ -279,7 +286,7 @@ BEGIN
     LEFT JOIN LATERAL (SELECT f.floor FROM sidestream.floors f
         WHERE f.partition = s.partition AND f.key = s.key) f ON true
     LEFT JOIN LATERAL (SELECT n.version FROM sidestream.records n
-        WHERE s.before IS NOT NULL AND n.partition = s.partition AND n.key = s.key AND n.version < s.before AND n.kind = 4
+        WHERE s.before IS NOT NULL AND n.partition + 0 = s.partition AND n.key = s.key AND n.version < s.before AND n.kind = 4
         ORDER BY n.version DESC LIMIT 1) snap ON true
     LEFT JOIN LATERAL (SELECT r.* FROM sidestream.records r
         WHERE r.partition = s.partition AND r.key = s.key AND r.version > coalesce(snap.version - 1, s.after)
@@ -289,8 +296,7 @@ BEGIN
         WHERE (r.version IS NULL AND (s.after > 0 OR s.most = 0)
             OR r.version >= coalesce(snap.version, greatest(s.after, f.floor)) + s.most)
             AND l.partition = s.partition AND l.key = s.key
-        ORDER BY l.version DESC LIMIT 1) l ON true
-    ORDER BY s.place, r.version;
+        ORDER BY l.version DESC LIMIT 1) l ON true;
 END $$;
 
 -- Moving a store. Marks it: the locks are those of the writers, so whoever was under way has ended, and whoever comes
@@ -341,7 +347,7 @@ CREATE FUNCTION sidestream.import(
     schemas int4[], effects bool[], transactions uuid[], types text[], codecs text[], steps text[],
     fingerprints bytea[], requesters bytea[], payloads bytea[],
     OUT stands int8, OUT elsewhere int8[]
-) LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan AS $$
+) LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan SET enable_sort = off SET enable_seqscan = off AS $$
 BEGIN
     stands := sidestream.lock_copy(in_partition, in_quorum);
     IF stands <> in_after THEN
@@ -357,9 +363,10 @@ BEGIN
         transaction, key, stream, type, codec, step, fingerprint, requester, payload)
     SELECT in_partition, r.position, r.version, r.at, r.number_1, r.number_2, r.checksum, r.kind, r.schema,
         -- A page may begin in the middle of a step's effect.
-        r.effect AND NOT (r.place = 1 AND EXISTS (SELECT FROM sidestream.records b
-            WHERE b.partition = in_partition AND b.position = in_after AND b.key = keys[r.stream]
-                AND b.transaction = r.transaction AND b.step = r.step AND b.kind = ANY (ARRAY[1, 2, 3]::int2[]))),
+        r.effect AND NOT (r.place = 1 AND coalesce((SELECT b.key = keys[r.stream]
+                AND b.transaction = r.transaction AND b.step = r.step AND b.kind = ANY (ARRAY[1, 2, 3]::int2[])
+            FROM sidestream.records b WHERE b.partition = in_partition AND b.position = in_after
+            ORDER BY b.position LIMIT 1), false)),
         r.transaction, keys[r.stream], names[r.stream], r.type, r.codec, r.step, r.fingerprint,
         r.requester, r.payload
     FROM unnest(positions, times, of_stream, versions, numbers_1, numbers_2, checksums, kinds, schemas, effects,
