@@ -9,7 +9,7 @@ use crate::command::round::{Place, Round};
 use crate::command::settings::count;
 use crate::command::shared::Shared;
 use crate::command::stage::Stage;
-use crate::command::task::{Purpose, Task};
+use crate::command::task::{Purpose, SideIs, Task};
 use crate::decider::{Decider, guarded};
 use crate::error::{Error, ErrorKind};
 use crate::id::{Fingerprint, StepName};
@@ -43,7 +43,7 @@ impl<D: Decider> Round<D> {
             let Some(place) = self.places.get(task.place) else { return };
             let action = task.attempt.next();
             if let Some(error) = place.failed.as_ref().filter(|_| needs_aggregate(&action)) {
-                return task.fail(error.clone());
+                return task.give_up(error.clone(), shared);
             }
             match action {
                 Action::ReadSide => return,
@@ -62,6 +62,7 @@ impl<D: Decider> Round<D> {
                     }
                 }
                 Action::Append(plan) => return self.stage(shared, at, plan),
+                Action::Reply(_) if task.is_presumed() => return task.look_it_up(shared),
                 Action::Reply(answer) => return self.finish(shared, at, answer),
             }
         }
@@ -78,7 +79,7 @@ impl<D: Decider> Round<D> {
             Err(error) => {
                 // The state may have run ahead of a unit that will not be.
                 place.aggregate = None;
-                task.fail(error);
+                task.give_up(error, shared);
             }
         }
     }
@@ -96,22 +97,27 @@ impl<D: Decider> Round<D> {
             {
                 place.aggregate = None;
             }
-            let written = written(task, &result);
+            let is_race = is_race(task, &result);
+            if let Some(known) = presumed_right(task, &result).map(|right| !right) {
+                self.met.count(known);
+            }
+            let written = written(shared, task, &result);
             if let Ok(committed) = result
                 && let Some(step) = staged.committed(task, committed)
             {
                 notify(shared, task, &step);
             }
-            self.appended(shared, at, written);
+            self.appended(shared, at, written, is_race);
         }
         for aggregate in self.places.iter_mut().filter_map(|place| place.aggregate.as_mut()) {
             aggregate.committed = aggregate.version;
         }
     }
 
-    fn appended(&mut self, shared: &Shared<D>, at: usize, written: Option<Written>) {
+    fn appended(&mut self, shared: &Shared<D>, at: usize, written: Option<Written>, is_race: bool) {
         let Some(task) = self.tasks.get_mut(at) else { return };
         let Some(written) = written else { return };
+        task.side_is = SideIs::Read;
         task.attempt.observe(Observation::Appended(written));
         if written != Written::Done {
             // The cached state may be what made it lose.
@@ -119,7 +125,9 @@ impl<D: Decider> Round<D> {
                 place.aggregate = None;
             }
             count(&shared.counters.restarts, 1);
-            task.lost(shared.settings.limits.attempts);
+            if is_race {
+                task.lost(shared.settings.limits.attempts);
+            }
         }
         if let Action::Reply(answer) = task.attempt.next() {
             self.finish(shared, at, answer);
@@ -190,7 +198,7 @@ fn decide<D: Decider>(
 }
 
 /// What a unit's result is to the protocol; `None` where it ends the task.
-fn written<D: Decider>(task: &mut Task<D>, result: &UnitResult) -> Option<Written> {
+fn written<D: Decider>(shared: &Shared<D>, task: &mut Task<D>, result: &UnitResult) -> Option<Written> {
     match result {
         Ok(_) => Some(Written::Done),
         Err(AppendFailure::WrongVersion { .. } | AppendFailure::Superseded { .. }) => Some(Written::Conflict),
@@ -199,10 +207,25 @@ fn written<D: Decider>(task: &mut Task<D>, result: &UnitResult) -> Option<Writte
             Some(Written::Unknown)
         }
         Err(AppendFailure::Refused(error)) => {
-            task.fail(error.clone());
+            task.give_up(error.clone(), shared);
             None
         }
     }
+}
+
+/// Whether a transaction that was presumed to be new was; none where nothing was presumed, or is known now.
+fn presumed_right<D: Decider>(task: &Task<D>, result: &UnitResult) -> Option<bool> {
+    match result {
+        _ if !task.is_presumed() => None,
+        Ok(_) => Some(true),
+        Err(AppendFailure::WrongVersion { stream, .. }) if *stream == task.side_stream => Some(false),
+        Err(_) => None,
+    }
+}
+
+/// Whether a failed append has lost to others. One that presumed wrong, or fell with another of its list, has not.
+fn is_race<D: Decider>(task: &Task<D>, result: &UnitResult) -> bool {
+    !matches!(result, Err(AppendFailure::Superseded { .. })) && presumed_right(task, result) != Some(false)
 }
 
 fn unanswered() -> AppendFailure {

@@ -14,6 +14,7 @@ use quick_cache::unsync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::command::aggregate::Aggregate;
+use crate::command::presumption::Presumption;
 use crate::command::round::{Query, Round};
 use crate::command::settings::count;
 use crate::command::shared::Shared;
@@ -47,6 +48,7 @@ pub(super) struct Lane<D: Decider> {
     /// Rounds whose lists are being committed, the oldest first.
     flights: VecDeque<Box<Flight<D>>>,
     cache: Cache<AggregateId, Aggregate<D>>,
+    presumption: Presumption,
     /// Aggregates with lost history: nothing is decided on them until the process starts again.
     /// Bounded like the cache: one that falls out is stopped again by its next command.
     stopped: Cache<AggregateId, Error>,
@@ -70,7 +72,8 @@ impl<D: Decider> Lane<D> {
         let bound = shared.settings.limits.cached_aggregates.max(1);
         let (cache, stopped) = (Cache::new(bound), Cache::new(bound));
         let (waiting, queries, flights) = (Vec::new(), Vec::new(), VecDeque::new());
-        Self { shared, partition, waiting, queries, flights, cache, stopped }
+        let presumption = Presumption::default();
+        Self { shared, partition, waiting, queries, flights, cache, presumption, stopped }
     }
 
     /// Runs until every sender is gone and all that was asked is answered.
@@ -140,7 +143,8 @@ impl<D: Decider> Lane<D> {
         if nothing || self.flights.len() >= FLIGHTS || self.waiting.len() < self.tasks_in_flight() {
             return None;
         }
-        let mut round = Round::new(self.shared.properties.atomicity == Atomicity::Batch);
+        let is_atomic = self.shared.properties.atomicity == Atomicity::Batch;
+        let mut round = Round::new(is_atomic, is_atomic && self.presumption.is_new());
         let flights = &self.flights;
         let is_busy = |id: &AggregateId| flights.iter().any(|flight| flight.round.holds(id));
         let mut held_up: HashSet<AggregateId> = HashSet::default();
@@ -211,6 +215,7 @@ impl<D: Decider> Lane<D> {
     }
 
     fn end(&mut self, mut round: Round<D>) {
+        self.presumption.saw(round.met);
         for (id, error) in round.take_stopped() {
             tracing::error!(%error, "an aggregate is stopped");
             self.stopped.insert(id, error);

@@ -8,6 +8,7 @@ mod lane;
 mod list;
 mod load;
 mod outcome;
+mod presumption;
 mod records;
 mod recover;
 mod reply;

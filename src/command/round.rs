@@ -4,6 +4,7 @@ use quick_cache::unsync::Cache;
 
 use crate::command::aggregate::Aggregate;
 use crate::command::load::{self, Tail};
+use crate::command::presumption::Met;
 use crate::command::shared::Shared;
 use crate::command::stage::Staged;
 use crate::command::task::Task;
@@ -46,6 +47,9 @@ pub(super) struct Round<D: Decider> {
     queries: Vec<Query<D>>,
     /// Several tasks of one aggregate can be decided in turn.
     in_turn: bool,
+    /// Whether transactions that come in are presumed to be new.
+    presumes_new: bool,
+    pub(super) met: Met,
     by_id: HashMap<AggregateId, usize>,
     transactions: HashSet<(usize, TransactionId)>,
     pub(super) places: Vec<Place<D>>,
@@ -59,11 +63,13 @@ pub(super) struct Round<D: Decider> {
 }
 
 impl<D: Decider> Round<D> {
-    pub(super) fn new(in_turn: bool) -> Self {
+    pub(super) fn new(in_turn: bool, presumes_new: bool) -> Self {
         Self {
             tasks: Vec::new(),
             queries: Vec::new(),
             in_turn,
+            presumes_new,
+            met: Met::default(),
             by_id: HashMap::default(),
             transactions: HashSet::default(),
             places: Vec::new(),
@@ -161,6 +167,9 @@ impl<D: Decider> Round<D> {
 
     /// Reads until no task waits for something that can be read now.
     pub(super) async fn read(&mut self, shared: &Shared<D>) {
+        if self.presumes_new {
+            self.tasks.iter_mut().filter(|task| task.may_be_presumed()).for_each(|task| task.presume_new());
+        }
         loop {
             let sides = self.read_sides(shared).await;
             let aggregates = self.read_aggregates(shared).await;
@@ -182,6 +191,11 @@ impl<D: Decider> Round<D> {
         let pages = shared.store.read_streams(reads).await;
         for (task, page) in self.tasks.iter_mut().filter(|task| wants(task)).zip(pages) {
             let records = rest_of_side(shared, &task.side_stream, page).await;
+            if let Ok(records) = &records
+                && task.may_be_presumed()
+            {
+                self.met.count(!records.is_empty());
+            }
             if let Err(error) = records.and_then(|records| task.saw_side(records, shared)) {
                 task.fail(error);
             }

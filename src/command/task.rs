@@ -37,6 +37,17 @@ pub(super) enum Decided<E> {
     Rejected(NewRecord),
 }
 
+/// How an attempt knows its side stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SideIs {
+    /// Not yet, and it may be presumed.
+    Open,
+    /// It is presumed to be empty.
+    Presumed,
+    /// It was read, or is to be.
+    Read,
+}
+
 pub(super) struct Task<D: Decider> {
     /// The place of its aggregate in the round that it is in.
     pub(super) place: usize,
@@ -46,6 +57,8 @@ pub(super) struct Task<D: Decider> {
     pub(super) side_stream: StreamName,
     pub(super) purpose: Purpose<D::Command>,
     pub(super) attempt: Attempt,
+    /// What the attempt rests on.
+    pub(super) side_is: SideIs,
     /// The side stream as last read.
     pub(super) side: Vec<Record>,
     pub(super) decided: Option<Decided<D::Event>>,
@@ -77,6 +90,7 @@ impl<D: Decider> Task<D> {
             stream: D::CATEGORY.stream(&aggregate),
             side_stream: D::CATEGORY.side_stream(&aggregate, transaction),
             attempt: Attempt::new(purpose.goal(), shared.properties.atomicity),
+            side_is: SideIs::Open,
             aggregate,
             transaction,
             purpose,
@@ -97,10 +111,38 @@ impl<D: Decider> Task<D> {
         self.caller.is_none()
     }
 
+    /// Goes on as if the transaction were new.
+    pub(super) fn presume_new(&mut self) {
+        self.side_is = SideIs::Presumed;
+        self.attempt.observe(Observation::Side(SideStream::default()));
+    }
+
+    /// Whether it is here for the first time, with a command that may be its transaction's first.
+    pub(super) fn may_be_presumed(&self) -> bool {
+        self.side_is == SideIs::Open && self.purpose.ask().is_some() && !self.is_finished()
+    }
+
+    pub(super) fn is_presumed(&self) -> bool {
+        self.side_is == SideIs::Presumed
+    }
+
+    /// Begins again, with what the side stream says. Nothing may be told on a presumption: a transaction that is
+    /// known has its answer, whatever keeps a new one from being handled now.
+    pub(super) fn look_it_up(&mut self, shared: &Shared<D>) {
+        self.side_is = SideIs::Read;
+        self.attempt = Attempt::new(self.purpose.goal(), shared.properties.atomicity);
+    }
+
+    /// Ends the task with an error, unless it is a new transaction only by presumption.
+    pub(super) fn give_up(&mut self, error: Error, shared: &Shared<D>) {
+        if self.is_presumed() { self.look_it_up(shared) } else { self.fail(error) }
+    }
+
     /// Takes in the side stream. Contents of another schema version are compared as today's code would
     /// have recorded them.
     pub(super) fn saw_side(&mut self, records: Vec<Record>, shared: &Shared<D>) -> Result<()> {
         let mut side = SideStream::fold(&records)?;
+        self.side_is = SideIs::Read;
         self.side = records;
         (self.decided, self.found, self.effect, self.settlement) = (None, None, None, None);
         let asked = self.purpose.ask().map(|ask| ask.step.clone());
