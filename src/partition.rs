@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::limits;
 
 /// One of a store's partitions, from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PartitionId(u16);
 

@@ -133,9 +133,13 @@ impl<D: Decider> Task<D> {
         self.attempt = Attempt::new(self.purpose.goal(), shared.properties.atomicity);
     }
 
-    /// Ends the task with an error, unless it is a new transaction only by presumption.
+    /// Ends the task with an error; one that no retry mends, only where the transaction is known to be new.
     pub(super) fn give_up(&mut self, error: Error, shared: &Shared<D>) {
-        if self.is_presumed() { self.look_it_up(shared) } else { self.fail(error) }
+        if self.is_presumed() && !error.kind().retry_may_help() {
+            self.look_it_up(shared);
+        } else {
+            self.fail(error);
+        }
     }
 
     /// Takes in the side stream. Contents of another schema version are compared as today's code would

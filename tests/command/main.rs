@@ -25,6 +25,7 @@ mod differential;
 mod evolution;
 mod front_door;
 mod postgres;
+mod presumption;
 mod recovery;
 mod several;
 mod snapshots;

@@ -1,4 +1,4 @@
-//! Units as columns, which one call of a function takes.
+//! Units of one partition or more as columns, which one call of a function takes.
 
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -17,8 +17,11 @@ use crate::stream::{StreamName, Version};
 /// What is demanded of streams, and the records that are appended to them.
 #[derive(Default)]
 pub(super) struct Batch<'l> {
-    partition: i32,
+    partitions: Vec<i32>,
+    /// By partition: its records.
+    counts: Vec<i64>,
     by_name: HashMap<&'l StreamName, i32>,
+    of_partition: Vec<i32>,
     keys: Vec<Vec<u8>>,
     names: Vec<&'l str>,
     heads: Vec<i64>,
@@ -43,9 +46,19 @@ pub(super) struct Batch<'l> {
 }
 
 impl<'l> Batch<'l> {
-    pub(super) fn new(partition: PartitionId, plan: &Plan<'l>) -> Self {
-        let mut batch = Self { partition: i32::from(partition.get()), ..Self::default() };
-        plan.admitted.iter().for_each(|admitted| batch.add(admitted));
+    /// What is planned for some partitions, given in their order.
+    pub(super) fn new<'p>(parts: impl IntoIterator<Item = (PartitionId, &'p Plan<'l>)>) -> Self
+    where
+        'l: 'p,
+    {
+        let mut batch = Self::default();
+        for (partition, plan) in parts {
+            batch.partitions.push(i32::from(partition.get()));
+            let before = batch.of_stream.len();
+            plan.admitted.iter().for_each(|admitted| batch.add(admitted));
+            let records = batch.of_stream.len().saturating_sub(before);
+            batch.counts.push(i64::try_from(records).unwrap_or(i64::MAX));
+        }
         batch
     }
 
@@ -70,6 +83,7 @@ impl<'l> Batch<'l> {
         let next = i32::try_from(self.keys.len()).unwrap_or(i32::MAX).saturating_add(1);
         let place = *self.by_name.entry(name).or_insert(next);
         if place == next {
+            self.of_partition.push(i32::try_from(self.partitions.len()).unwrap_or(i32::MAX));
             self.keys.push(StreamKey::of(name).to_vec());
             self.names.push(name.as_str());
             self.heads.push(stored(head.get()));
@@ -105,15 +119,13 @@ impl<'l> Batch<'l> {
         self.payloads.push(&data.payload);
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.keys.is_empty()
-    }
-
     /// The parameters of `append.sql`.
     pub(super) fn parameters<'b>(&'b self, quorum: &'b bool) -> Vec<Parameter<'b>> {
         vec![
-            (&self.partition, Type::INT4),
+            (&self.partitions, Type::INT4_ARRAY),
+            (&self.counts, Type::INT8_ARRAY),
             (quorum, Type::BOOL),
+            (&self.of_partition, Type::INT4_ARRAY),
             (&self.keys, Type::BYTEA_ARRAY),
             (&self.names, Type::TEXT_ARRAY),
             (&self.heads, Type::INT8_ARRAY),

@@ -18,8 +18,8 @@ const HOLDERS: &str = include_str!("sql/lock_holders.sql");
 
 /// What the function answered.
 pub(super) enum Appended {
-    /// The position before the first record, and the time.
-    Done { base: u64, at: Timestamp },
+    /// By partition: the position before its first record, and the time.
+    Done(Vec<(u64, Timestamp)>),
     /// Nothing was written: a stream is elsewhere.
     Elsewhere,
 }
@@ -85,6 +85,7 @@ fn appended(rows: &[Row]) -> Result<Appended, Error> {
     if column(row, 2)? {
         return Ok(Appended::Elsewhere);
     }
-    let base = number(column(row, 0)?);
-    Ok(Appended::Done { base, at: Timestamp::from_micros(column(row, 1)?) })
+    let (bases, times): (Vec<i64>, Vec<i64>) = (column(row, 0)?, column(row, 1)?);
+    let landed = bases.into_iter().map(number).zip(times.into_iter().map(Timestamp::from_micros));
+    Ok(Appended::Done(landed.collect()))
 }

@@ -3,6 +3,7 @@
 
 use async_trait::async_trait;
 
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::partition::PartitionId;
 use crate::store::postgres::batch::Batch;
@@ -67,7 +68,7 @@ impl Held {
     async fn try_finish(&mut self, lists: &[List]) -> Result<Answers, AppendFailure> {
         let mut heads = self.heads(lists).await.map_err(AppendFailure::Refused)?;
         let plan = Plan::new(lists, &mut heads);
-        let batch = Batch::new(self.partition, &plan);
+        let batch = Batch::new([(self.partition, &plan)]);
         // What fails before the commit was sent is undone for certain.
         let undone = |failure| match failure {
             AppendFailure::Unknown(error) => {
@@ -77,12 +78,13 @@ impl Held {
         };
         let session = self.session().map_err(AppendFailure::Refused)?;
         let appended = commit::append(session, &batch, self.core.quorum).await.map_err(undone)?;
-        let Appended::Done { base, at } = appended else {
+        let Appended::Done(landed) = appended else {
             // Every stream is where it is expected, and yet an index refuses: a step would take effect twice.
             let why = Error::corrupt("a record is already there though its stream is where it was expected")
                 .advice("stop: something wrote to the tables past the functions of sidestream");
             return Err(AppendFailure::Refused(why));
         };
+        let (base, at) = landed.first().copied().unwrap_or((0, Timestamp::MIN));
         self.commit().await?;
         self.core.count_commit();
         Ok(answers(&self.core, self.partition, plan, base, at))

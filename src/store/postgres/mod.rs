@@ -38,6 +38,7 @@ mod store;
 mod stream_read;
 mod transfer;
 mod types;
+mod waiting;
 
 pub use migrations::{Migration, print_roles_sql, print_sql};
 pub use options::Options;

@@ -16,6 +16,7 @@ use crate::store::postgres::quorum::Confirmed;
 use crate::store::postgres::session::Session;
 use crate::store::postgres::shared::Core;
 use crate::store::postgres::types::column;
+use crate::store::postgres::waiting::Waiting;
 
 const SERVER: &str = include_str!("sql/server.sql");
 
@@ -66,8 +67,6 @@ async fn open(options: Options) -> Result<PostgresStore> {
     }
     mark::demand(&session, options.role).await?;
     drop(session);
-    // One at a time: the lists of a partition are committed one after the other anyway.
-    let lists = properties.partitions.all().map(|_| Gathered::new(1)).collect();
     let core = Core {
         properties,
         writers: Pool::new(address, options.writers, options.patience)?,
@@ -75,7 +74,8 @@ async fn open(options: Options) -> Result<PostgresStore> {
         quorum: options.quorum,
         confirmed: Confirmed::new(properties.partitions),
         commits: AtomicU64::new(0),
-        lists,
+        // The other half is for partitions that are held.
+        lists: Waiting::new(options.writers.div_ceil(2)),
         reads: Gathered::new(options.readers),
     };
     Ok(PostgresStore::of(Arc::new(core)))

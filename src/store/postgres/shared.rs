@@ -9,6 +9,7 @@ use crate::store::postgres::gathered::Gathered;
 use crate::store::postgres::plan::{Admitted, List, Plan};
 use crate::store::postgres::pool::Pool;
 use crate::store::postgres::quorum::Confirmed;
+use crate::store::postgres::waiting::Waiting;
 use crate::store::{AppendFailure, Committed, StoreProperties, StreamPage, StreamRead, UnitResult};
 use crate::stream::Position;
 
@@ -25,8 +26,7 @@ pub(super) struct Core {
     pub(super) confirmed: Confirmed,
     /// Appends that were committed.
     pub(super) commits: AtomicU64,
-    /// By partition: the lists that wait.
-    pub(super) lists: Vec<Gathered<List, Vec<UnitResult>>>,
+    pub(super) lists: Waiting,
     pub(super) reads: Gathered<Vec<StreamRead>, Vec<Result<StreamPage>>>,
 }
 

@@ -93,49 +93,68 @@ BEGIN
         USING ERRCODE = 'SS1' || lpad(in_mark::text, 2, '0');
 END $$;
 
--- Appends what is demanded to be true of streams (their keys, and the versions that they are at), whole or not at all:
--- where one is elsewhere, nothing is written. Record i belongs to the stream `of_stream[i]`; its position is `base + i`.
--- Whoever keeps the partition locked for long is told of instead of waited for.
+-- Appends to some partitions, in rising order, what is demanded to be true of streams (their keys, and the versions that
+-- they are at), whole or not at all: where one is elsewhere, nothing is written. Stream k lies in the partition
+-- `partitions[of_partition[k]]`. Record i belongs to the stream `of_stream[i]`; the records of a partition, `counts` of
+-- them, stand together, and get the positions after `bases`. All locks are those of partitions and are taken in their
+-- order, so no two callers wait for each other. Whoever keeps a partition locked for long is told of instead of waited
+-- for; where others' partitions would have to wait along, soon.
 CREATE FUNCTION sidestream.append(
-    in_partition int4, in_quorum bool,
-    keys bytea[], names text[], heads int8[], are_new bool[],
+    partitions int4[], counts int8[], in_quorum bool,
+    of_partition int4[], keys bytea[], names text[], heads int8[], are_new bool[],
     of_stream int4[], versions int8[], numbers_1 int8[], numbers_2 int8[], checksums int4[], kinds int2[],
     schemas int4[], effects bool[], transactions uuid[], types text[], codecs text[], steps text[],
     fingerprints bytea[], requesters bytea[], payloads bytea[],
-    OUT base int8, OUT at int8, OUT is_elsewhere bool
+    OUT bases int8[], OUT times int8[], OUT is_elsewhere bool
 ) LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan SET enable_sort = off SET enable_seqscan = off
 SET lock_timeout = '10s' AS $$
 DECLARE
-    count int8 := cardinality(of_stream);
+    count int8 := 0;
+    base int8;
+    at int8;
     found_mark int2;
+    -- What the place of a record is to be raised by to be its position.
+    shifts int8[];
 BEGIN
     PERFORM sidestream.demand_durability(in_quorum);
-    -- The lock, the positions and the time in one statement.
-    UPDATE sidestream.partitions p
-        SET position = p.position + count, recorded_at = greatest(p.recorded_at, sidestream.now_micros())
-        WHERE p.partition = in_partition
-        RETURNING p.position - count, p.recorded_at, p.mark INTO base, at, found_mark;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'partition % does not exist', in_partition USING ERRCODE = 'no_data_found';
+    IF cardinality(partitions) > 1 THEN
+        PERFORM set_config('lock_timeout', '100ms', true);
     END IF;
-    IF found_mark > 1 THEN
-        PERFORM sidestream.refuse_mark(found_mark);
-    END IF;
-    -- A statement of its own: it has to see what was committed while the lock was waited for.
-    SELECT EXISTS (SELECT FROM unnest(keys, heads, are_new) AS k(key, head, is_new)
+    FOR place IN 1 .. cardinality(partitions) LOOP
+        -- The lock, the positions and the time in one statement.
+        UPDATE sidestream.partitions p
+            SET position = p.position + counts[place], recorded_at = greatest(p.recorded_at, sidestream.now_micros())
+            WHERE p.partition = partitions[place]
+            RETURNING p.position - counts[place], p.recorded_at, p.mark INTO base, at, found_mark;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'partition % does not exist', partitions[place] USING ERRCODE = 'no_data_found';
+        END IF;
+        IF found_mark > 1 THEN
+            PERFORM sidestream.refuse_mark(found_mark);
+        END IF;
+        bases[place] := base;
+        times[place] := at;
+        shifts[place] := base - count;
+        count := count + counts[place];
+    END LOOP;
+    -- A statement of its own: it has to see what was committed while the locks were waited for.
+    SELECT EXISTS (SELECT FROM unnest(of_partition, keys, heads, are_new) AS k(place, key, head, is_new)
         WHERE k.head <> coalesce(
             CASE WHEN NOT k.is_new THEN (SELECT r.version FROM sidestream.records r
-                WHERE r.partition = in_partition AND r.key = k.key ORDER BY r.version DESC LIMIT 1) END,
-            (SELECT f.floor FROM sidestream.floors f WHERE f.partition = in_partition AND f.key = k.key),
+                WHERE r.partition = partitions[k.place] AND r.key = k.key ORDER BY r.version DESC LIMIT 1) END,
+            (SELECT f.floor FROM sidestream.floors f WHERE f.partition = partitions[k.place] AND f.key = k.key),
             0)) INTO is_elsewhere;
     IF is_elsewhere THEN
-        UPDATE sidestream.partitions p SET position = base WHERE p.partition = in_partition;
+        FOR place IN 1 .. cardinality(partitions) LOOP
+            UPDATE sidestream.partitions p SET position = bases[place] WHERE p.partition = partitions[place];
+        END LOOP;
         RETURN;
     END IF;
     INSERT INTO sidestream.records (
         partition, position, version, recorded_at, number_1, number_2, checksum, kind, schema, is_effect,
         transaction, key, stream, type, codec, step, fingerprint, requester, payload)
-    SELECT in_partition, base + i, versions[i], at, numbers_1[i], numbers_2[i], checksums[i], kinds[i], schemas[i],
+    SELECT partitions[of_partition[of_stream[i]]], shifts[of_partition[of_stream[i]]] + i, versions[i],
+        times[of_partition[of_stream[i]]], numbers_1[i], numbers_2[i], checksums[i], kinds[i], schemas[i],
         effects[i], transactions[i], keys[of_stream[i]], names[of_stream[i]], types[i], codecs[i], steps[i],
         fingerprints[i], requesters[i], payloads[i]
     FROM generate_series(1, count::int4) AS i;
@@ -193,10 +212,10 @@ BEGIN
         resumed = excluded.resumed, requested_at = excluded.requested_at, touched_at = excluded.touched_at;
 END $$;
 
--- An append that opens or settles steps of other appends, in one round trip and one transaction.
+-- An append to one partition that opens or settles steps of other appends, in one round trip and one transaction.
 CREATE FUNCTION sidestream.append_tracked(
-    in_partition int4, in_quorum bool,
-    keys bytea[], names text[], heads int8[], are_new bool[],
+    partitions int4[], counts int8[], in_quorum bool,
+    of_partition int4[], keys bytea[], names text[], heads int8[], are_new bool[],
     of_stream int4[], versions int8[], numbers_1 int8[], numbers_2 int8[], checksums int4[], kinds int2[],
     schemas int4[], effects bool[], transactions uuid[], types text[], codecs text[], steps text[],
     fingerprints bytea[], requesters bytea[], payloads bytea[],
@@ -204,15 +223,16 @@ CREATE FUNCTION sidestream.append_tracked(
     open_fingerprints bytea[], open_versions int8[], open_scanned int8[], open_resumed int4[],
     resumed_keys bytea[], resumed_scanned int8[], resumed_times int4[],
     settled_keys bytea[],
-    OUT base int8, OUT at int8, OUT is_elsewhere bool
+    OUT bases int8[], OUT times int8[], OUT is_elsewhere bool
 ) LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
-    SELECT a.base, a.at, a.is_elsewhere INTO base, at, is_elsewhere FROM sidestream.append(
-        in_partition, in_quorum, keys, names, heads, are_new, of_stream, versions, numbers_1, numbers_2, checksums, kinds,
-        schemas, effects, transactions, types, codecs, steps, fingerprints, requesters, payloads) a;
+    SELECT a.bases, a.times, a.is_elsewhere INTO bases, times, is_elsewhere FROM sidestream.append(
+        partitions, counts, in_quorum, of_partition, keys, names, heads, are_new, of_stream, versions, numbers_1,
+        numbers_2, checksums, kinds, schemas, effects, transactions, types, codecs, steps, fingerprints, requesters,
+        payloads) a;
     IF NOT is_elsewhere THEN
         PERFORM sidestream.track_steps(
-            in_partition, at, open_keys, open_streams, open_categories, open_transactions, open_steps,
+            partitions[1], times[1], open_keys, open_streams, open_categories, open_transactions, open_steps,
             open_fingerprints, open_versions, open_scanned, open_resumed,
             resumed_keys, resumed_scanned, resumed_times, settled_keys);
     END IF;

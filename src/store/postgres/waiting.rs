@@ -1,0 +1,186 @@
+//! Lists that wait to be appended, by partition. Those of one partition go one after the other; whoever is free takes
+//! all that has come meanwhile for the partitions that nobody else is at.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use crate::partition::PartitionId;
+use crate::store::UnitResult;
+use crate::store::postgres::plan::List;
+
+type Reply = oneshot::Sender<Vec<UnitResult>>;
+
+/// The lists of one partition that somebody took, and who waits for their answers.
+pub(super) struct Load {
+    pub(super) partition: PartitionId,
+    pub(super) lists: Vec<List>,
+    pub(super) replies: Vec<Reply>,
+}
+
+/// Lists that wait. Whoever waits for an answer that nobody can give any more hears that its sender is gone.
+pub(super) struct Waiting {
+    state: Mutex<State>,
+    /// Most carriers at a time.
+    most: usize,
+}
+
+#[derive(Default)]
+struct State {
+    lists: BTreeMap<PartitionId, VecDeque<(List, Reply)>>,
+    /// Partitions that somebody appends to.
+    taken: BTreeSet<PartitionId>,
+    /// Where the next carrier begins to look: where too much waits for one, each partition has its turn.
+    turn: PartitionId,
+    carriers: usize,
+}
+
+impl Waiting {
+    pub(super) fn new(most: usize) -> Self {
+        Self { state: Mutex::new(State::default()), most }
+    }
+
+    /// Puts a list behind those of its partition. Where it says so, the caller has to send a carrier.
+    pub(super) fn put(
+        &self,
+        partition: PartitionId,
+        list: List,
+    ) -> (oneshot::Receiver<Vec<UnitResult>>, bool) {
+        let (reply, answer) = oneshot::channel();
+        let mut state = self.lock();
+        state.lists.entry(partition).or_default().push_back((list, reply));
+        // Whoever is at the partition comes back for it.
+        let wants_a_carrier = state.carriers < self.most && !state.taken.contains(&partition);
+        if wants_a_carrier {
+            state.carriers = state.carriers.saturating_add(1);
+        }
+        (answer, wants_a_carrier)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing below panics half way through a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Somebody who appends what waits. When the last of them ends with something still waiting, because its runtime did,
+/// that is given up: it would wait for ever.
+pub(super) struct Carrier<'w> {
+    waiting: &'w Waiting,
+    at: BTreeSet<PartitionId>,
+    has_ended: bool,
+}
+
+impl<'w> Carrier<'w> {
+    pub(super) fn of(waiting: &'w Waiting) -> Self {
+        Self { waiting, at: BTreeSet::new(), has_ended: false }
+    }
+
+    /// Leaves the partitions it was at, and takes what waits in those that are free, in their order: the first list in
+    /// any case, and then as much as fits. None ends the carrier.
+    pub(super) fn take(&mut self, mut fits: impl FnMut(&List) -> bool) -> Option<Vec<Load>> {
+        let mut guard = self.waiting.lock();
+        let state = &mut *guard;
+        state.taken.retain(|partition| !self.at.contains(partition));
+        self.at.clear();
+        let mut loads: Vec<Load> = Vec::new();
+        let waiting: Vec<PartitionId> = state.lists.keys().copied().collect();
+        let (before, behind): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|at| *at <= state.turn);
+        for partition in behind.into_iter().chain(before) {
+            let Some(waiting) = state.lists.get_mut(&partition).filter(|lists| !lists.is_empty()) else {
+                continue;
+            };
+            if state.taken.contains(&partition) {
+                continue;
+            }
+            let fitting = waiting.iter().take_while(|(list, _)| fits(list)).count();
+            let is_first = loads.is_empty();
+            let count = if is_first { fitting.max(1) } else { fitting };
+            let (lists, replies) = waiting.drain(..count).unzip();
+            if count > 0 {
+                state.turn = partition;
+                self.at.insert(partition);
+                loads.push(Load { partition, lists, replies });
+            }
+        }
+        loads.sort_by_key(|load| load.partition);
+        state.taken.extend(&self.at);
+        if loads.is_empty() {
+            state.carriers = state.carriers.saturating_sub(1);
+            self.has_ended = true;
+            return None;
+        }
+        Some(loads)
+    }
+}
+
+impl Drop for Carrier<'_> {
+    fn drop(&mut self) {
+        if self.has_ended {
+            return;
+        }
+        let mut state = self.waiting.lock();
+        state.taken.retain(|partition| !self.at.contains(partition));
+        state.carriers = state.carriers.saturating_sub(1);
+        if state.carriers == 0 {
+            state.lists.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: PartitionId = PartitionId::new(1);
+    const B: PartitionId = PartitionId::new(2);
+
+    /// The partitions of some loads, and how many lists each has.
+    fn shape(loads: Option<Vec<Load>>) -> Vec<(PartitionId, usize)> {
+        loads.into_iter().flatten().map(|load| (load.partition, load.lists.len())).collect()
+    }
+
+    #[test]
+    fn a_partition_has_one_carrier_and_a_carrier_many_partitions() {
+        let waiting = Waiting::new(2);
+        let (_a, first) = waiting.put(A, Vec::new());
+        let (_b, second) = waiting.put(B, Vec::new());
+        let (_c, third) = waiting.put(A, Vec::new());
+        assert!(first && second && !third, "two at most");
+        let (mut one, mut other) = (Carrier::of(&waiting), Carrier::of(&waiting));
+        assert_eq!(shape(one.take(|_| true)), [(A, 2), (B, 1)]);
+        let (_d, fourth) = waiting.put(A, Vec::new());
+        assert!(!fourth);
+        assert!(other.take(|_| true).is_none(), "somebody is at it");
+        let (_e, fifth) = waiting.put(A, Vec::new());
+        assert!(!fifth, "whoever is at the partition comes back");
+        assert_eq!(shape(one.take(|_| true)), [(A, 2)]);
+        assert!(one.take(|_| true).is_none());
+        let (_f, sixth) = waiting.put(A, Vec::new());
+        assert!(sixth, "nobody is on the way");
+    }
+
+    #[test]
+    fn what_does_not_fit_waits() {
+        let waiting = Waiting::new(1);
+        let _answers = [waiting.put(A, Vec::new()), waiting.put(A, Vec::new()), waiting.put(B, Vec::new())];
+        let mut carrier = Carrier::of(&waiting);
+        assert_eq!(shape(carrier.take(|_| false)), [(A, 1)], "one goes always");
+        assert_eq!(shape(carrier.take(|_| true)), [(A, 1), (B, 1)]);
+    }
+
+    #[test]
+    fn what_a_carrier_leaves_behind_is_given_up() {
+        let waiting = Waiting::new(1);
+        let (mut answer, _) = waiting.put(A, Vec::new());
+        drop(Carrier::of(&waiting));
+        assert!(answer.try_recv().is_err());
+        assert!(waiting.put(B, Vec::new()).1);
+        let mut carrier = Carrier::of(&waiting);
+        let taken = carrier.take(|_| true);
+        drop(carrier);
+        assert_eq!(shape(taken), [(B, 1)]);
+        assert!(waiting.put(B, Vec::new()).1, "nobody is at it any more");
+    }
+}
