@@ -311,12 +311,10 @@ fn two_streams(number: u64, account_number: u64, version: u64, size: u64) -> Uni
         0 => NewRecord { payload: payload.clone().into(), ..framework(requested, Some(cause(transaction))) },
         _ => record(),
     };
-    Unit {
-        appends: vec![
-            append(&account(&id), Version::new(version), vec![record(), record()]),
-            append(&side, Version::EMPTY, vec![of_side]),
-        ],
-    }
+    Unit::of(vec![
+        append(&account(&id), Version::new(version), vec![record(), record()]),
+        append(&side, Version::EMPTY, vec![of_side]),
+    ])
 }
 
 fn seeds() -> std::ops::Range<u64> {

@@ -1,33 +1,14 @@
 //! The store as one that is moved, or moved into.
 
 use async_trait::async_trait;
-use tokio::sync::oneshot;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::partition::PartitionId;
 use crate::store::sqlite::import;
-use crate::store::sqlite::request::{Job, Request};
 use crate::store::sqlite::store::SqliteStore;
-use crate::store::sqlite::writer::Writer;
 use crate::store::transfer::{Floor, ImportPage, LogHead, Mark, Transfer};
 use crate::store::{EventStore, OpenStep, ReadFrom, StreamRead};
 use crate::stream::{StreamName, Version};
-
-impl SqliteStore {
-    /// Has the writer do something between two commits.
-    async fn job<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Writer) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let (reply, answer) = oneshot::channel();
-        let job =
-            Job::new(move |writer, refusal| drop(reply.send(refusal.map_or_else(|| work(writer), Err))));
-        self.request(Request::Job(job)).await?;
-        answer
-            .await
-            .map_err(|_| Error::new(ErrorKind::Unknown, "sqlite: the writer stopped before it answered"))?
-    }
-}
 
 #[async_trait]
 impl Transfer for SqliteStore {
