@@ -261,24 +261,29 @@ pub struct RowsPage {
 
 /// What a store keeps of a row, for ever: of one that was removed, the numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct KeptRow {
-    pub(crate) revision: u64,
-    pub(crate) epoch: u64,
-    pub(crate) changed_at: Timestamp,
+pub struct KeptRow {
+    /// As in [`Row`]; 0 where it was never there.
+    pub revision: u64,
+    /// As in [`Row`].
+    pub epoch: u64,
+    /// When it was changed or removed.
+    pub changed_at: Timestamp,
     /// None where it was removed, or never there.
-    pub(crate) content: Option<RowContent>,
+    pub content: Option<RowContent>,
 }
 
 /// What a row that is there has besides.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct RowContent {
-    pub(crate) value: Bytes,
-    pub(crate) expires_at: Option<Timestamp>,
+pub struct RowContent {
+    /// As in [`Row`].
+    pub value: Bytes,
+    /// As in [`Row`].
+    pub expires_at: Option<Timestamp>,
 }
 
 impl KeptRow {
     /// A row that was never there.
-    pub(crate) const NEVER: Self = Self { revision: 0, epoch: 0, changed_at: Timestamp::MIN, content: None };
+    pub const NEVER: Self = Self { revision: 0, epoch: 0, changed_at: Timestamp::MIN, content: None };
 
     /// The row, where it is there.
     pub(crate) fn into_row(self, key: RowKey) -> Option<Row> {

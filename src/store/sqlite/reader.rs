@@ -18,13 +18,13 @@ use crate::error::Result;
 use crate::event::EventType;
 use crate::limits;
 use crate::partition::{PartitionCount, PartitionId};
-use crate::store::rows::{Row, RowsRead};
+use crate::store::rows::{KeptRow, Row, RowsRead};
 use crate::store::sqlite::index::follow::Follower;
 use crate::store::sqlite::index::live::Live;
 use crate::store::sqlite::index::outline::Head;
 use crate::store::sqlite::row::no_partition;
 use crate::store::sqlite::{failure, log_read, mark, rows, steps, stream_read, truncation};
-use crate::store::transfer::{LogHead, Mark};
+use crate::store::transfer::{LogHead, Mark, RowPlace};
 use crate::store::{LogPage, OpenStep, OpenStepsRead, StreamPage, StreamRead};
 use crate::stream::{Position, StreamName, Version};
 
@@ -84,6 +84,15 @@ impl Reader {
             return Err(no_partition(read.partition, partitions));
         }
         rows::page(&self.connection, read)
+    }
+
+    /// What is kept of all rows.
+    pub(super) fn kept_rows(
+        &mut self,
+        after: Option<&RowPlace>,
+        limit: usize,
+    ) -> Result<Vec<(RowPlace, KeptRow)>> {
+        rows::all(&self.connection, after, limit)
     }
 
     /// How far each partition's log goes.

@@ -9,9 +9,11 @@ use crate::limits;
 use crate::partition::PartitionId;
 use crate::store::rows::{KeptRow, Row, RowContent, RowKey, RowSelection, RowsRead, behind};
 use crate::store::sqlite::failure;
+use crate::store::transfer::RowPlace;
 
 const READ: &str = include_str!("sql/row.sql");
 const PUT: &str = include_str!("sql/put_row.sql");
+const ALL: &str = include_str!("sql/kept_rows.sql");
 const BY_KEY: &str = include_str!("sql/rows_by_key.sql");
 const BY_PREFIX: &str = include_str!("sql/rows_by_prefix.sql");
 
@@ -39,6 +41,28 @@ pub(super) fn put(
     let at = row.changed_at.as_micros();
     let parameters = params![partition.get(), key.space(), key.key(), revision, epoch, at, expires_at, value];
     connection.prepare_cached(PUT)?.execute(parameters).map(drop)
+}
+
+/// What is kept of all rows, by partition, space and key, after one.
+pub(super) fn all(
+    connection: &Connection,
+    after: Option<&RowPlace>,
+    limit: usize,
+) -> Result<Vec<(RowPlace, KeptRow)>> {
+    let (partition, space, key) =
+        after.map_or((0, "", ""), |(partition, key)| (partition.get(), key.space(), key.key()));
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let read = || -> rusqlite::Result<Vec<(u16, String, String, KeptRow)>> {
+        let mut statement = connection.prepare_cached(ALL)?;
+        let found = statement.query_map(params![partition, space, key, limit], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, kept(row, 3)?))
+        });
+        found?.collect()
+    };
+    let found = read().map_err(|source| failure::of("reading rows", source))?;
+    let place =
+        |(partition, space, key, row)| Ok(((PartitionId::new(partition), RowKey::new(space, key)?), row));
+    found.into_iter().map(place).collect()
 }
 
 /// The rows that a read asks for, by key, as of one moment.

@@ -2,11 +2,13 @@
 
 use async_trait::async_trait;
 
+use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::partition::PartitionId;
+use crate::store::rows::KeptRow;
 use crate::store::sqlite::import;
 use crate::store::sqlite::store::SqliteStore;
-use crate::store::transfer::{Floor, ImportPage, LogHead, Mark, Transfer};
+use crate::store::transfer::{Floor, ImportPage, LogHead, Mark, RowPlace, Transfer};
 use crate::store::{EventStore, OpenStep, ReadFrom, StreamRead};
 use crate::stream::{StreamName, Version};
 
@@ -50,5 +52,17 @@ impl Transfer for SqliteStore {
 
     async fn import_steps(&self, is_first: bool, steps: Vec<OpenStep>) -> Result<()> {
         self.job(move |writer| import::steps(writer, is_first, &steps)).await
+    }
+
+    async fn kept_rows(&self, after: Option<RowPlace>, limit: usize) -> Result<Vec<(RowPlace, KeptRow)>> {
+        self.read(move |reader| reader.kept_rows(after.as_ref(), limit)).await
+    }
+
+    async fn import_rows(&self, rows: Vec<(RowPlace, KeptRow)>) -> Result<()> {
+        self.job(move |writer| import::rows(writer, &rows)).await
+    }
+
+    async fn raise_times(&self, times: Vec<Timestamp>) -> Result<()> {
+        self.job(move |writer| import::times(writer, &times)).await
     }
 }

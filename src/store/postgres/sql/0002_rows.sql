@@ -105,3 +105,27 @@ BEGIN
     DELETE FROM sidestream.meta m WHERE m.key = 'move';
     INSERT INTO sidestream.meta (key, value) SELECT 'move', in_place WHERE in_place <> '';
 END $$;
+
+-- Takes in rows, in place of those that are there.
+CREATE FUNCTION sidestream.import_rows(
+    in_quorum bool, in_partitions int4[], in_spaces text[], in_keys text[], in_revisions int8[], in_epochs int8[],
+    in_changed int8[], in_expires int8[], in_values bytea[]
+) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM sidestream.lock_copy(0, in_quorum);
+    INSERT INTO sidestream.guarded_rows
+        SELECT * FROM unnest(in_partitions, in_spaces, in_keys, in_revisions, in_epochs, in_changed, in_expires,
+            in_values)
+        ON CONFLICT (partition, space, key) DO UPDATE SET revision = excluded.revision, epoch = excluded.epoch,
+            changed_at = excluded.changed_at, expires_at = excluded.expires_at, value = excluded.value;
+END $$;
+
+-- Raises the times of a copy's partitions, from partition 0 on, to those of its source: it may have been closed later
+-- than its last record.
+CREATE FUNCTION sidestream.raise_times(in_quorum bool, in_times int8[]) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM sidestream.lock_copy(0, in_quorum);
+    UPDATE sidestream.partitions p SET recorded_at = t.at
+        FROM unnest(in_times) WITH ORDINALITY AS t(at, place)
+        WHERE p.partition = t.place - 1 AND p.recorded_at < t.at;
+END $$;
