@@ -29,5 +29,6 @@ mod migrations;
 mod proxy;
 mod quorum;
 mod roles;
+mod rows;
 mod server;
 mod support;
