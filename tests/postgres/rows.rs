@@ -40,7 +40,7 @@ fn rows_that_no_quorum_has_are_neither_acknowledged_nor_shown() {
     let url = quorum.fresh_database();
     on_threads(async move {
         let (store, other) = (open(&url).await, open(&url).await);
-        let closed = store.close_partitions(&[HOME], Timestamp::MAX).await.unwrap();
+        let closed = store.close_partitions(&[HOME], Timestamp::MAX).await.unwrap()[0];
         quorum.pause_standbys();
         let claiming = tokio::spawn(claim(store.clone()));
         while !claiming.is_finished() {

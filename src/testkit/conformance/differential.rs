@@ -187,8 +187,9 @@ async fn units_of(model: &Model, lists: Vec<Drawn>) -> Vec<Unit> {
     let batch = model.aggregates.properties.atomicity == Atomicity::Batch;
     let mut units = Vec::new();
     for (list, rows) in lists {
-        let row =
-            |(name, (expected, change)): (u8, _)| super::rows::write(&name.to_string(), expected, change);
+        let row = |(name, (expected, change)): (u8, _)| {
+            super::row_records::write(&name.to_string(), expected, change)
+        };
         let rows: Vec<_> = rows.into_iter().map(row).collect();
         let mut appends = Vec::new();
         for (number, demand, records) in list {
@@ -250,7 +251,7 @@ async fn compare_reads(subject: &Subject, model: &Model) -> Result<(), TestCaseE
         prop_assert_eq!((found.read_to, found.head), (expected.read_to, expected.head));
         prop_assert_eq!(records(found.records), records(expected.records));
     }
-    let told = |rows: Vec<Row>| rows.into_iter().map(super::rows::told).collect::<Vec<_>>();
+    let told = |rows: Vec<Row>| rows.into_iter().map(super::row_records::told).collect::<Vec<_>>();
     prop_assert_eq!(told(subject.rows().await), told(logs.rows().await));
     compare_open_steps(subject, &model.sides).await
 }
@@ -285,7 +286,7 @@ fn answers(results: &[UnitResult]) -> Vec<String> {
         Ok(committed) => format!("from {}", committed.first),
         Err(AppendFailure::Refused(error) | AppendFailure::Unknown(error)) => format!("{}", error.kind()),
         Err(AppendFailure::WrongRow(wrong)) => {
-            let found = wrong.found.clone().map(super::rows::told);
+            let found = wrong.found.clone().map(super::row_records::told);
             format!("row {}: expected {}, found {found:?}", wrong.key, wrong.expected)
         }
         Err(failure) => failure.to_string(),

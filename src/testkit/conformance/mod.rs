@@ -42,11 +42,13 @@ pub mod logs;
 pub mod open_steps;
 pub mod order;
 pub mod properties;
+pub mod read_rows;
 pub mod read_streams;
 pub mod rows;
 pub mod truncate;
 
 mod records;
+mod row_records;
 
 /// One new store, closed and opened again at will, with hooks for what cannot be reached from outside.
 #[async_trait]
@@ -169,6 +171,8 @@ macro_rules! conformance {
                 each_free_row_has_exactly_one_claimer
                 units_of_several_rows_never_lock_each_other_out
                 refuses_a_unit_whose_rows_break_a_bound
+            }
+            read_rows {
                 shows_every_row_as_the_last_unit_left_it
                 leaves_removed_rows_out_and_returns_the_others_by_key
                 returns_what_follows_of_a_prefix
