@@ -131,6 +131,8 @@ impl Trust {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::arithmetic_side_effects, reason = "tests fail by panicking")]
+
     use proptest::prelude::*;
 
     use super::*;
