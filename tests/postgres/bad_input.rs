@@ -33,7 +33,7 @@ const CASES: [Case; 12] = [
         damage: "DELETE FROM sidestream.migrations",
         url: NOTHING,
         options: AS_IT_IS,
-        told: &["older than this program needs", "expected 1 steps", "run `sidestream migrate"],
+        told: &["older than this program needs", "expected 2 steps", "run `sidestream migrate"],
     },
     Case {
         damage: "INSERT INTO sidestream.migrations VALUES (2, '\\x00')",
