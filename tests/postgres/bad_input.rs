@@ -36,13 +36,13 @@ const CASES: [Case; 12] = [
         told: &["older than this program needs", "expected 2 steps", "run `sidestream migrate"],
     },
     Case {
-        damage: "INSERT INTO sidestream.migrations VALUES (2, '\\x00')",
+        damage: "INSERT INTO sidestream.migrations VALUES (3, '\\x00')",
         url: NOTHING,
         options: AS_IT_IS,
         told: &["newer than this program knows", "use the version of sidestream"],
     },
     Case {
-        damage: "INSERT INTO sidestream.migrations VALUES (2, '\\x00')",
+        damage: "INSERT INTO sidestream.migrations VALUES (3, '\\x00')",
         url: NOTHING,
         options: |options| options.migrate(true),
         told: &["newer than this program knows", "nothing was changed"],
