@@ -80,7 +80,7 @@
 //!    stores: partitions on several databases, side streams in a database of their own.
 //! 6. [`event`], [`codec`], [`snapshot`], [`fingerprint`]: what is stored, and how it is read years later.
 //! 7. [`side_stream`] and [`protocol`]: the state machine that everything above drives.
-//! 8. [`limits`], [`partition`], [`clock`]: bounds, partitions, time.
+//! 8. [`limits`], [`partition`], [`clock`], [`lease`]: bounds, partitions, time, and who may work until when.
 //! 9. `testkit` (feature): given/when/then and crash-everywhere for deciders, the conformance suite for stores.
 //! 10. `cli` (feature): the program `sidestream`.
 //!
@@ -109,6 +109,7 @@ pub mod event;
 pub mod fingerprint;
 mod hash;
 pub mod id;
+pub mod lease;
 pub mod limits;
 pub mod partition;
 pub mod protocol;

@@ -38,6 +38,16 @@ pub const UNIT_STREAMS: usize = 256;
 pub const UNIT_BYTES: usize = 32 << 20;
 /// Most units of one list.
 pub const LIST_UNITS: usize = 8_192;
+/// Longest name of a space of rows, in bytes.
+pub const ROW_SPACE_BYTES: usize = 64;
+/// Longest key of a row, in bytes.
+pub const ROW_KEY_BYTES: usize = 256;
+/// Largest value of a row, in bytes.
+pub const ROW_VALUE_BYTES: usize = 64 << 10;
+/// Most rows of one unit.
+pub const UNIT_ROWS: usize = 256;
+/// Most rows that one read returns, or names.
+pub const PAGE_ROWS: usize = 256;
 /// Most records that one page of any read returns.
 pub const PAGE_RECORDS: usize = 4_096;
 /// Most stream reads in one call.

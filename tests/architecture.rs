@@ -13,7 +13,7 @@ const LAYERS: [(&str, &[&str]); 6] = [
         "words",
         &["limits", "error", "clock", "id", "stream", "partition", "event", "codec", "fingerprint", "hash"],
     ),
-    ("rules", &["decider", "side_stream", "protocol", "snapshot"]),
+    ("rules", &["decider", "side_stream", "protocol", "snapshot", "lease"]),
     ("store", &["store"]),
     ("command", &["command"]),
     ("shells", &["testkit", "cli"]),

@@ -201,7 +201,12 @@ fn decide<D: Decider>(
 fn written<D: Decider>(shared: &Shared<D>, task: &mut Task<D>, result: &UnitResult) -> Option<Written> {
     match result {
         Ok(_) => Some(Written::Done),
-        Err(AppendFailure::WrongVersion { .. } | AppendFailure::Superseded { .. }) => Some(Written::Conflict),
+        Err(
+            AppendFailure::WrongVersion { .. }
+            | AppendFailure::WrongRow(_)
+            | AppendFailure::Superseded { .. }
+            | AppendFailure::RowSuperseded { .. },
+        ) => Some(Written::Conflict),
         Err(AppendFailure::Unknown(error)) => {
             task.unknown = Some(error.clone());
             Some(Written::Unknown)

@@ -1,17 +1,43 @@
 //! Which units of a list may be committed: the rules that every store shares, pure.
 
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::hash::HashSet;
 use crate::limits;
 use crate::partition::PartitionId;
+use crate::store::rows::{KeptRow, RowKey};
 use crate::store::{AppendFailure, Atomicity, StoreProperties, Unit};
 use crate::stream::{StreamName, Version};
 
-/// Admits the units of one list in order, and keeps the chain: what shares a stream with a failed unit
-/// fails with it, though the version it expects may exist by then, taken by somebody else.
+/// The chain of a list: what shares a stream or a row with a failed unit fails with it, though the version it expects
+/// may exist by then, taken by somebody else.
+#[derive(Debug, Default)]
+pub(super) struct Chain {
+    streams: HashSet<StreamName>,
+    rows: HashSet<RowKey>,
+}
+
+impl Chain {
+    /// Marks a unit as failed.
+    pub(super) fn fail(&mut self, unit: &Unit) {
+        self.streams.extend(unit.appends.iter().map(|append| append.stream.clone()));
+        self.rows.extend(unit.rows.iter().map(|write| write.key.clone()));
+    }
+
+    /// Why a unit falls with one before it, if it does.
+    pub(super) fn breaks(&self, unit: &Unit) -> Option<AppendFailure> {
+        if let Some(append) = unit.appends.iter().find(|append| self.streams.contains(&append.stream)) {
+            return Some(AppendFailure::Superseded { stream: append.stream.clone() });
+        }
+        let write = unit.rows.iter().find(|write| self.rows.contains(&write.key))?;
+        Some(AppendFailure::RowSuperseded { key: write.key.clone() })
+    }
+}
+
+/// Admits the units of one list in order, and keeps the chain.
 #[derive(Debug, Default)]
 pub struct Admission {
-    failed: HashSet<StreamName>,
+    failed: Chain,
 }
 
 impl Admission {
@@ -35,7 +61,33 @@ impl Admission {
 
     /// Marks a unit as failed that was admitted and then could not be written.
     pub fn fail(&mut self, unit: &Unit) {
-        self.failed.extend(unit.appends.iter().map(|append| append.stream.clone()));
+        self.failed.fail(unit);
+    }
+
+    /// What becomes of the rows of a unit that was [admitted](Self::admit) at `now`, with `found` telling what they
+    /// are, earlier units of the list included: those that change, as they are then.
+    ///
+    /// # Errors
+    /// The row that is not as expected. The unit has failed then.
+    pub(super) fn admit_rows(
+        &mut self,
+        unit: &Unit,
+        now: Timestamp,
+        mut found: impl FnMut(&RowKey) -> Result<KeptRow>,
+    ) -> Result<Vec<(RowKey, KeptRow)>, AppendFailure> {
+        let mut changed = Vec::with_capacity(unit.rows.len());
+        for write in &unit.rows {
+            let row = found(&write.key).map_err(AppendFailure::Refused);
+            let after = row.and_then(|row| row.after(write, now).map_err(AppendFailure::WrongRow));
+            match after {
+                Ok(row) => changed.extend(row.map(|row| (write.key.clone(), row))),
+                Err(failure) => {
+                    self.fail(unit);
+                    return Err(failure);
+                }
+            }
+        }
+        Ok(changed)
     }
 
     fn judge(
@@ -45,8 +97,8 @@ impl Admission {
         mut head: impl FnMut(&StreamName) -> Result<Version>,
     ) -> Result<(), AppendFailure> {
         checked.clone().map_err(AppendFailure::Refused)?;
-        if let Some(append) = unit.appends.iter().find(|append| self.failed.contains(&append.stream)) {
-            return Err(AppendFailure::Superseded { stream: append.stream.clone() });
+        if let Some(failure) = self.failed.breaks(unit) {
+            return Err(failure);
         }
         for append in &unit.appends {
             let found = head(&append.stream).map_err(AppendFailure::Refused)?;
@@ -76,6 +128,7 @@ pub fn check(unit: &Unit, partition: PartitionId, properties: StoreProperties) -
         return Err(Error::invalid("this store is atomic per stream only")
             .expected("one stream in a unit", unit.appends.len()));
     }
+    check_rows(unit, properties)?;
     if payload_bytes(unit) > limits::UNIT_BYTES {
         return Err(Error::invalid("the payloads of a unit are too large together")
             .expected(format!("at most {} bytes", limits::UNIT_BYTES), payload_bytes(unit)));
@@ -102,11 +155,37 @@ pub fn check(unit: &Unit, partition: PartitionId, properties: StoreProperties) -
     Ok(())
 }
 
-/// The bytes of all payloads of a unit.
+fn check_rows(unit: &Unit, properties: StoreProperties) -> Result<()> {
+    if unit.rows.len() > limits::UNIT_ROWS {
+        return Err(Error::invalid("a unit has too many rows")
+            .expected(format!("at most {}", limits::UNIT_ROWS), unit.rows.len()));
+    }
+    let mut named = HashSet::default();
+    for write in &unit.rows {
+        if !named.insert(&write.key) {
+            return Err(Error::invalid(format!("a unit names the row {} twice", write.key)));
+        }
+        let bytes = write.change.value_bytes();
+        if bytes > limits::ROW_VALUE_BYTES {
+            return Err(Error::invalid(format!("the value of row {} is too large", write.key))
+                .expected(format!("at most {} bytes", limits::ROW_VALUE_BYTES), bytes));
+        }
+    }
+    let side = unit.appends.iter().find(|append| append.stream.is_side());
+    match side.filter(|_| properties.atomicity == Atomicity::Stream && !unit.rows.is_empty()) {
+        Some(append) => Err(Error::invalid("this store cannot commit rows together with a side stream")
+            .in_stream(&append.stream)
+            .advice("write the rows in a unit of their own, or with an aggregate's stream")),
+        None => Ok(()),
+    }
+}
+
+/// The bytes of all payloads of a unit, values of rows included.
 #[must_use]
 pub fn payload_bytes(unit: &Unit) -> usize {
-    let records = unit.appends.iter().flat_map(|append| &append.records);
-    records.fold(0, |sum: usize, record| sum.saturating_add(record.payload.len()))
+    let records = unit.appends.iter().flat_map(|append| &append.records).map(|record| record.payload.len());
+    let rows = unit.rows.iter().map(|write| write.change.value_bytes());
+    records.chain(rows).fold(0, usize::saturating_add)
 }
 
 /// The answer to every unit of a list that is too long.

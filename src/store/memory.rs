@@ -12,6 +12,8 @@ use crate::event::{EventType, NewRecord, Record, RecordKind};
 use crate::limits;
 use crate::partition::{PartitionCount, PartitionId};
 use crate::store::admission::{Admission, check, too_long};
+use crate::store::closing;
+use crate::store::rows::{KeptRow, Row, RowKey, RowSelection, RowsPage, RowsRead};
 use crate::store::{
     AppendFailure, Atomicity, Committed, EventStore, LogPage, LogScope, OpenStep, OpenStepsRead, ReadFrom,
     StoreProperties, StreamAppend, StreamPage, StreamRead, Unit, UnitResult,
@@ -77,8 +79,11 @@ impl EventStore for MemoryStore {
         let mut append = |unit: Unit| -> UnitResult {
             let checked = check(&unit, partition, self.properties);
             admission.admit(&unit, &checked, |stream| Ok(content.head(stream)))?;
+            let now = self.clock.now();
             let log = content.log(partition).map_err(AppendFailure::Refused)?;
-            let committed = log.begin(self.clock.now(), unit.is_empty());
+            let changed = admission.admit_rows(&unit, now, |key| Ok(log.row(key)))?;
+            log.rows.extend(changed);
+            let committed = log.begin(now, unit.is_empty());
             unit.appends.into_iter().for_each(|append| content.write(partition, append));
             Ok(committed)
         };
@@ -127,6 +132,29 @@ impl EventStore for MemoryStore {
     async fn truncate(&self, stream: &StreamName, through: Version) -> Result<Version> {
         self.lock().truncate(stream, through)
     }
+
+    async fn rows(&self, read: RowsRead) -> Result<RowsPage> {
+        read.check()?;
+        let mut content = self.lock();
+        let rows = content.log(read.partition)?.select(&read);
+        Ok(RowsPage { rows, at: self.clock.now() })
+    }
+
+    async fn close_partitions(
+        &self,
+        partitions: &[PartitionId],
+        through: Timestamp,
+    ) -> Result<Vec<Timestamp>> {
+        let mut content = self.lock();
+        partitions.iter().try_for_each(|partition| content.log(*partition).map(drop))?;
+        let close = |partition: &PartitionId| {
+            let log = content.log(*partition)?;
+            let (closed, least) = closing::close(log.time, through, self.clock.now());
+            log.time = least;
+            Ok(closed)
+        };
+        partitions.iter().map(close).collect()
+    }
 }
 
 #[derive(Default)]
@@ -148,7 +176,9 @@ struct Stream {
 struct Log {
     records: BTreeMap<Position, Arc<Record>>,
     head: Position,
+    /// The least time that the next unit can get.
     time: Timestamp,
+    rows: BTreeMap<RowKey, KeptRow>,
 }
 
 impl Content {
@@ -242,6 +272,25 @@ impl Log {
         }
         self.time = recorded_at;
         Committed { first: self.head.next(), recorded_at }
+    }
+
+    fn row(&self, key: &RowKey) -> KeptRow {
+        self.rows.get(key).cloned().unwrap_or(KeptRow::NEVER)
+    }
+
+    fn select(&self, read: &RowsRead) -> Vec<Row> {
+        let of_space = self.rows.iter().filter(|(key, _)| key.space() == read.space);
+        let there = of_space.filter_map(|(key, row)| row.clone().into_row(key.clone()));
+        match &read.which {
+            RowSelection::Keys(keys) => {
+                there.filter(|row| keys.iter().any(|key| key == row.key.key())).collect()
+            }
+            RowSelection::Prefix { prefix, after, limit } => {
+                let after = after.as_deref().unwrap_or_default();
+                let is_in = |key: &str| key.starts_with(prefix.as_str()) && key > after;
+                there.filter(|row| is_in(row.key.key())).take((*limit).min(limits::PAGE_ROWS)).collect()
+            }
+        }
     }
 
     fn page(&self, after: Position, limit: usize, matches: impl Fn(&NewRecord) -> bool) -> LogPage {

@@ -15,14 +15,17 @@ use crate::event::{EventType, NewRecord, Record};
 use crate::id::Cause;
 use crate::partition::{PartitionCount, PartitionId};
 pub use crate::protocol::Atomicity;
+use crate::store::rows::{RowKey, RowWrite, RowsPage, RowsRead, WrongRow};
 use crate::stream::{ExpectedVersion, Position, StreamName, Version};
 
 pub mod admission;
+mod closing;
 mod dealt;
 pub mod memory;
 pub mod placed;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+pub mod rows;
 pub mod split;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
@@ -71,18 +74,32 @@ pub struct StreamAppend {
     pub records: Vec<NewRecord>,
 }
 
-/// All that happens together, or not at all. Its streams share one partition, and none occurs twice.
+/// All that happens together, or not at all. Its streams and rows share one partition, and none occurs twice.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Unit {
     /// What is appended. The records get positions in this order.
     pub appends: Vec<StreamAppend>,
+    /// What is demanded of rows, and what becomes of them: see [`rows`].
+    pub rows: Vec<RowWrite>,
 }
 
 impl Unit {
     /// A unit of one append.
     #[must_use]
     pub fn one(append: StreamAppend) -> Self {
-        Self { appends: vec![append] }
+        Self::of(vec![append])
+    }
+
+    /// A unit of appends.
+    #[must_use]
+    pub fn of(appends: Vec<StreamAppend>) -> Self {
+        Self { appends, rows: Vec::new() }
+    }
+
+    /// A unit of rows only. It has no position.
+    #[must_use]
+    pub fn of_rows(rows: Vec<RowWrite>) -> Self {
+        Self { appends: Vec::new(), rows }
     }
 
     /// The records of all appends.
@@ -91,7 +108,7 @@ impl Unit {
         self.appends.iter().map(|append| append.records.len()).sum()
     }
 
-    /// Whether it only demands versions.
+    /// Whether it has no records: it demands versions, or writes rows, at most.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -120,10 +137,17 @@ pub enum AppendFailure {
         /// Where it is.
         found: Version,
     },
+    /// Nothing was written: a row is not as expected.
+    WrongRow(Box<WrongRow>),
     /// Nothing was written: an earlier unit of the list that shares a stream with this one failed.
     Superseded {
         /// The stream.
         stream: StreamName,
+    },
+    /// Nothing was written: an earlier unit of the list that shares a row with this one failed.
+    RowSuperseded {
+        /// The row.
+        key: RowKey,
     },
     /// Nothing was written, for another reason.
     Refused(Error),
@@ -137,7 +161,9 @@ impl fmt::Display for AppendFailure {
             Self::WrongVersion { stream, expected, found } => {
                 write!(f, "stream {stream}: expected {expected}, found version {found}")
             }
+            Self::WrongRow(wrong) => wrong.fmt(f),
             Self::Superseded { stream } => write!(f, "stream {stream}: an earlier unit of the list failed"),
+            Self::RowSuperseded { key } => write!(f, "row {key}: an earlier unit of the list failed"),
             Self::Refused(error) => write!(f, "refused: {error}"),
             Self::Unknown(error) => write!(f, "outcome unknown: {error}"),
         }
@@ -265,14 +291,22 @@ pub trait EventStore: fmt::Debug + Send + Sync + 'static {
     ///   [`WrongVersion`](AppendFailure::WrongVersion) with the stream and the version found otherwise;
     /// - treat units that share a stream as a chain: when one is not committed, no later unit of the list
     ///   that shares a stream with it is ([`Superseded`](AppendFailure::Superseded));
-    /// - let units that share no stream succeed and fail apart;
+    /// - commit a unit only when every row of it is as expected at that moment, and answer
+    ///   [`WrongRow`](AppendFailure::WrongRow) with the row found otherwise;
+    /// - treat units that share a row as a chain, too ([`RowSuperseded`](AppendFailure::RowSuperseded));
+    /// - let units that share no stream and no row succeed and fail apart;
     /// - give records versions without gaps from 1 in each stream, and positions without gaps from 1 in
     ///   each partition, in commit order, a unit's records next to each other in the order given;
     /// - stamp a unit with a time that never goes back within a partition;
+    /// - give a row a revision one higher with every change and an epoch one higher with every claim, removed rows
+    ///   and those put back included, so that neither number is used twice;
+    /// - tell the expiry of rows by its own clock, and let units of rows only wait for nobody who writes records;
     /// - answer [`Unknown`](AppendFailure::Unknown), and nothing else, where the outcome is not certain;
     /// - refuse a unit that breaks a bound of [`limits`](crate::limits), names a stream twice, a stream of
     ///   another partition, or, where it is atomic per stream only, more than one stream, with
     ///   [`Invalid`](crate::ErrorKind::Invalid), as one that failed;
+    /// - refuse a unit that names a row twice, or writes, where it is atomic per stream only, rows beside a side
+    ///   stream, with [`Invalid`](crate::ErrorKind::Invalid), as one that failed;
     /// - refuse every unit of a list with more units than [`limits`](crate::limits) allow;
     /// - store each record's checksum and every field as given.
     async fn append(&self, partition: PartitionId, units: Vec<Unit>) -> Vec<UnitResult>;
@@ -333,6 +367,38 @@ pub trait EventStore: fmt::Debug + Send + Sync + 'static {
     /// - never lower a floor.
     async fn truncate(&self, stream: &StreamName, through: Version) -> Result<Version>;
 
+    /// Reads rows of a space.
+    ///
+    /// An implementation must
+    /// - show every row as the last unit left it that was answered `Ok` before the call, and nothing that is not
+    ///   durable;
+    /// - leave removed rows out, and return the others by key, expired ones too, at most 256;
+    /// - return, of those whose keys begin with the prefix, what follows `after`;
+    /// - tell its own time at the read;
+    /// - refuse a read that breaks a bound of [`limits`](crate::limits) with
+    ///   [`Invalid`](crate::ErrorKind::Invalid).
+    async fn rows(&self, read: RowsRead) -> Result<RowsPage>;
+
+    /// Closes partitions at a time and answers it for each, in the order given: nothing will be recorded at or
+    /// before it any more. So whoever merges partitions by time knows what can be merged, idle ones included, and
+    /// waits for nobody. `through` is the time that is asked for; where a partition's own records have passed it,
+    /// nothing is written.
+    ///
+    /// An implementation must
+    /// - show, to reads that begin after the call, every record that was or will be recorded in a partition's log at
+    ///   or before its time;
+    /// - stamp every later unit of that log after that time, on every instance, after every opening, and whatever the clock
+    ///   says;
+    /// - answer no time before one that it answered earlier for the partition;
+    /// - answer `through` or a later time, or, where its clock is not there yet, its time now or a later one;
+    /// - answer only when that is durable, and refuse a partition that does not exist with
+    ///   [`Invalid`](crate::ErrorKind::Invalid).
+    async fn close_partitions(
+        &self,
+        partitions: &[PartitionId],
+        through: Timestamp,
+    ) -> Result<Vec<Timestamp>>;
+
     /// Keeps every other process from writing to a partition until the returned value is used or dropped, so that a
     /// decision that lost to others again and again can be made on what stays as it is. Without it, a decision is
     /// only ever checked by the versions it expects. `None`, the default, where nobody else writes.
@@ -386,6 +452,18 @@ impl<S: EventStore + ?Sized> EventStore for std::sync::Arc<S> {
 
     async fn truncate(&self, stream: &StreamName, through: Version) -> Result<Version> {
         (**self).truncate(stream, through).await
+    }
+
+    async fn rows(&self, read: RowsRead) -> Result<RowsPage> {
+        (**self).rows(read).await
+    }
+
+    async fn close_partitions(
+        &self,
+        partitions: &[PartitionId],
+        through: Timestamp,
+    ) -> Result<Vec<Timestamp>> {
+        (**self).close_partitions(partitions, through).await
     }
 
     async fn hold(&self, partition: PartitionId) -> Result<Option<Box<dyn HeldPartition>>> {

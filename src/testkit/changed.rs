@@ -4,9 +4,11 @@ use std::fmt;
 
 use async_trait::async_trait;
 
+use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::event::EventType;
 use crate::partition::PartitionId;
+use crate::store::rows::{RowsPage, RowsRead};
 use crate::store::{
     EventStore, LogPage, OpenStep, OpenStepsRead, StoreProperties, StreamPage, StreamRead, Unit, UnitResult,
 };
@@ -81,5 +83,17 @@ impl<S: EventStore, C: Changes> EventStore for Changed<S, C> {
 
     async fn truncate(&self, stream: &StreamName, through: Version) -> Result<Version> {
         self.0.truncate(stream, through).await
+    }
+
+    async fn rows(&self, read: RowsRead) -> Result<RowsPage> {
+        self.0.rows(read).await
+    }
+
+    async fn close_partitions(
+        &self,
+        partitions: &[PartitionId],
+        through: Timestamp,
+    ) -> Result<Vec<Timestamp>> {
+        self.0.close_partitions(partitions, through).await
     }
 }

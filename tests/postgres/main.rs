@@ -30,5 +30,6 @@ mod plans;
 mod proxy;
 mod quorum;
 mod roles;
+mod rows;
 mod server;
 mod support;

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use sidestream::command::Settings;
 use sidestream::limits::Limits;
+use sidestream::store::Unit;
 use sidestream::store::postgres::PostgresStore;
+use sidestream::store::rows::{RowChange, RowExpected, RowKey, RowSelection, RowWrite, RowsRead};
 use sidestream::stream::Version;
-use sidestream::{CommandHandler, Decider, ErrorKind, EventStore};
+use sidestream::{CommandHandler, Decider, ErrorKind, EventStore, Timestamp};
 
 use crate::database::Database;
 use crate::rules::{Account, Command};
@@ -31,6 +33,12 @@ fn user(url: &str) -> &str {
 fn refusal(database: &Database, url: &str, sql: &str) -> String {
     let sql = format!("SET ROLE {}; {sql}", user(url));
     database.server().unwrap().try_psql(database.name(), &sql).unwrap_err()
+}
+
+fn row() -> Unit {
+    let key = RowKey::new("lease", "7").unwrap();
+    let change = RowChange::Claim { value: "me".into(), lives: Some(Duration::from_secs(1)) };
+    Unit::of_rows(vec![RowWrite { key, expected: RowExpected::Free, change }])
 }
 
 const DEPOSIT: Command = Command::Deposit { minor: 500 };
@@ -62,6 +70,8 @@ fn a_writer_handles_commands_and_changes_nothing_that_is_there() {
         // Under a held partition, too.
         let partition = store.properties().partitions.of("7");
         drop(store.hold(partition).await.unwrap());
+        store.append(partition, vec![row()]).await.remove(0).unwrap();
+        store.close_partitions(&[partition], Timestamp::MAX).await.unwrap();
     });
     for sql in [
         "UPDATE sidestream.records SET version = 9",
@@ -72,6 +82,7 @@ fn a_writer_handles_commands_and_changes_nothing_that_is_there() {
         "DELETE FROM sidestream.migrations",
         "INSERT INTO sidestream.floors VALUES (0, '', 1)",
         "DELETE FROM sidestream.partitions",
+        "DELETE FROM sidestream.guarded_rows",
         "CREATE TABLE sidestream.own (id int)",
     ] {
         let told = refusal(&database, &url, sql);
@@ -95,6 +106,13 @@ fn a_reader_reads_and_is_told_what_it_lacks() {
         let step = Account::step(&DEPOSIT);
         assert!(reading.outcome(&id, tx("1"), &step).await.unwrap().is_some());
         assert_eq!(reading.recover(Duration::ZERO).await.unwrap().settled(), 0);
+        let partition = store.properties().partitions.of("7");
+        let which = RowSelection::Keys(vec!["7".to_owned()]);
+        store.rows(RowsRead { partition, space: "lease".to_owned(), which }).await.unwrap();
+        let refused = store.append(partition, vec![row()]).await.remove(0).unwrap_err().to_string();
+        assert!(refused.contains("locking rows") && refused.contains("sidestream_writer"), "{refused}");
+        let refused = store.close_partitions(&[partition], Timestamp::MAX).await.unwrap_err().to_string();
+        assert!(refused.contains("closing partitions") && refused.contains("sidestream_writer"), "{refused}");
         let error = reading.handle(&id, tx("2"), DEPOSIT).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
         let told = error.to_string();

@@ -24,12 +24,10 @@ async fn every_field_comes_back_after_a_new_start() {
         framework(RecordKind::Requested { aggregate_version: Version::EMPTY }, Some(cause(transaction))),
         framework(accepted, Some(cause(transaction))),
     ];
-    let unit = Unit {
-        appends: vec![
-            append(&stream, ExpectedVersion::NoStream, vec![odd.clone(), event("Empty", b"")]),
-            append(&side, ExpectedVersion::NoStream, records.clone()),
-        ],
-    };
+    let unit = Unit::of(vec![
+        append(&stream, ExpectedVersion::NoStream, vec![odd.clone(), event("Empty", b"")]),
+        append(&side, ExpectedVersion::NoStream, records.clone()),
+    ]);
     let committed = put_unit(&store, unit).await.unwrap();
     assert_eq!(
         (committed.first, committed.recorded_at),
@@ -106,9 +104,8 @@ async fn units_that_share_a_stream_are_a_chain_and_others_are_not() {
     let place = Place::new();
     let store = place.open_one();
     let (a, b, c) = (account("a"), account("b"), account("c"));
-    let two = Unit {
-        appends: [unit(&b, 0, b"b1"), unit(&c, 0, b"c1")].into_iter().flat_map(|u| u.appends).collect(),
-    };
+    let two =
+        Unit::of([unit(&b, 0, b"b1"), unit(&c, 0, b"c1")].into_iter().flat_map(|u| u.appends).collect());
     let units = vec![
         unit(&a, 0, b"a1"),
         unit(&a, 1, b"a2"),

@@ -28,7 +28,7 @@ async fn stored() -> Place {
             append(&pair[0], Version::EMPTY, records),
             append(&pair[1], Version::EMPTY, vec![event("Requested", b"")]),
         ];
-        put_unit(&store, Unit { appends }).await.unwrap();
+        put_unit(&store, Unit::of(appends)).await.unwrap();
     }
     store.close().await.unwrap();
     place

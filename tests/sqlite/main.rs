@@ -23,6 +23,7 @@ mod lock;
 mod rebuild;
 mod refusals;
 mod same_as_memory;
+mod simulated_rows;
 mod simulation;
 mod steps;
 mod support;

@@ -53,14 +53,18 @@ async fn a_database_that_is_no_store() {
 #[tokio::test]
 async fn a_newer_schema() {
     let place = closed_store().await;
-    change(&place.path(), "INSERT INTO migrations VALUES (3, zeroblob(32), 0)");
-    refused(&place, &["newer schema", "expected at most step 2, found step 3"]);
+    change(&place.path(), "INSERT INTO migrations VALUES (4, zeroblob(32), 0)");
+    refused(&place, &["newer schema", "expected at most step 3, found step 4"]);
 }
 
 #[tokio::test]
 async fn an_older_schema_is_brought_up_to_date_by_the_next_writer() {
     let place = closed_store().await;
-    change(&place.path(), "DROP TABLE copy; DROP TABLE gone; DELETE FROM migrations WHERE number = 2");
+    change(
+        &place.path(),
+        "DROP TABLE copy; DROP TABLE gone; DROP TABLE guarded_rows; DROP TABLE closed; \
+         DELETE FROM migrations WHERE number > 1",
+    );
     SqliteStore::open_read_only(place.path()).unwrap().close().await.unwrap();
     let store = place.options().open().unwrap();
     assert_eq!(store.mark().await.unwrap(), Mark::None);

@@ -104,7 +104,7 @@ impl Pair {
             let partition = appends.first().map_or(PartitionId::new(0), of);
             let home =
                 if self.rng.chance(30) { PartitionId::new(self.rng.below(3) as u16) } else { partition };
-            by_partition.entry(home).or_default().push(Unit { appends });
+            by_partition.entry(home).or_default().push(Unit::of(appends));
         }
         for (partition, units) in by_partition {
             let one = self.memory.append(partition, units.clone()).await;

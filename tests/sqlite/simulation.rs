@@ -15,6 +15,7 @@ use sidestream::stream::{Position, StreamName, Version};
 use sidestream::{Timestamp, TransactionId};
 
 use crate::disk::{self, Faults, Rng};
+use crate::simulated_rows::{check_rows, rows_of};
 use crate::support::*;
 
 const ACCOUNTS: u64 = 4;
@@ -42,6 +43,7 @@ struct Counts {
     /// Lives that ended with the power.
     cuts: u64,
     acknowledged: u64,
+    closed: u64,
     refused: u64,
     unknown: u64,
     stopped: u64,
@@ -60,9 +62,13 @@ struct Counts {
 struct Run {
     number: u64,
     rng: Rng,
+    /// When partitions are closed is drawn apart: everything else stays as it was drawn.
+    closing: Rng,
     known: Known,
     counts: Counts,
     versions: BTreeMap<u64, u64>,
+    /// The partition was closed at this time.
+    closed: Timestamp,
     /// Whether the next starts make the indexes anew.
     rebuild: bool,
 }
@@ -72,7 +78,8 @@ impl Run {
         disk::create(number, seed);
         let rng = Rng(seed ^ 0xabcd);
         let (known, counts, versions) = (Known::default(), Counts::default(), BTreeMap::new());
-        Self { number, rng, known, counts, versions, rebuild: false }
+        let closing = Rng(seed ^ 0x1234);
+        Self { number, rng, closing, known, counts, versions, closed: Timestamp::MIN, rebuild: false }
     }
 
     fn path(&self) -> String {
@@ -173,6 +180,7 @@ impl Run {
                     break;
                 }
                 self.batch(&mut writer);
+                self.close(&mut writer);
                 self.rest(&mut writer);
             }
             self.counts.stopped += u64::from(writer.stopped().is_some());
@@ -204,7 +212,8 @@ impl Run {
         for ((number, account, _), result) in units.into_iter().zip(results) {
             match result {
                 _ if !heard => drop(self.known.open.insert(number)),
-                Ok(_) => {
+                Ok(committed) => {
+                    assert!(committed.recorded_at > self.closed, "{committed:?}, closed at {}", self.closed);
                     self.counts.acknowledged += 1;
                     self.known.present.insert(number);
                     *self.versions.entry(account).or_insert(0) += 2;
@@ -218,6 +227,19 @@ impl Run {
                     self.known.absent.insert(number);
                 }
             }
+        }
+    }
+
+    /// Now and then the partition is closed. The clock stands, so that the time stands in the store only.
+    fn close(&mut self, writer: &mut InlineWriter) {
+        if !self.closing.chance(4) {
+            return;
+        }
+        let closed = writer.close_partitions(&[PartitionId::new(0)], Timestamp::MAX);
+        if let (Ok(times), true) = (closed, disk::with(self.number, |disk| disk.power)) {
+            assert!(times[0] >= self.closed, "{} after {}", times[0], self.closed);
+            self.closed = times[0];
+            self.counts.closed += 1;
         }
     }
 
@@ -249,6 +271,7 @@ impl Run {
         }
         self.check_steps(writer, &streams);
         let there: BTreeSet<u64> = parts.keys().copied().collect();
+        check_rows(writer, &streams, &there);
         assert!(parts.values().all(|parts| *parts == 3), "units are whole");
         let lost: Vec<_> = self.known.present.difference(&there).collect();
         assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
@@ -311,12 +334,11 @@ fn two_streams(number: u64, account_number: u64, version: u64, size: u64) -> Uni
         0 => NewRecord { payload: payload.clone().into(), ..framework(requested, Some(cause(transaction))) },
         _ => record(),
     };
-    Unit {
-        appends: vec![
-            append(&account(&id), Version::new(version), vec![record(), record()]),
-            append(&side, Version::EMPTY, vec![of_side]),
-        ],
-    }
+    let appends = vec![
+        append(&account(&id), Version::new(version), vec![record(), record()]),
+        append(&side, Version::EMPTY, vec![of_side]),
+    ];
+    Unit { appends, rows: rows_of(number, &id) }
 }
 
 fn seeds() -> std::ops::Range<u64> {
@@ -363,6 +385,7 @@ fn random_faults_over_many_lives() {
         add(&mut total, &run.counts);
     }
     println!("{total:?}");
+    assert!(total.closed > 100, "{total:?}");
     assert!(total.acknowledged > 1_000 && total.refused > 100 && total.unknown > 10, "{total:?}");
     assert!(total.level >= 1 && total.half_runs > 10 && total.half_removed > 0, "{total:?}");
     assert!(total.stopped > 0 && total.starts_failed > 0 && total.checkpoints_failed > 0, "{total:?}");
@@ -413,7 +436,7 @@ fn cut_everywhere(number: u64, rebuild: bool) -> Counts {
 fn a_sync_fails_at_every_single_operation_once_and_for_ever() {
     let mut total = Counts::default();
     for times in [1, u64::MAX] {
-        for at in 1..160 {
+        for at in 1..200 {
             let mut run = Run::new(3_000_000 + at * 2 + times % 2, at);
             run.rng = Rng(78);
             run.live(Faults::default(), BEFORE);
@@ -453,6 +476,7 @@ fn a_full_disk_never_stops_the_store_and_work_resumes_with_room() {
 fn add(total: &mut Counts, one: &Counts) {
     total.lives += one.lives;
     total.acknowledged += one.acknowledged;
+    total.closed += one.closed;
     total.refused += one.refused;
     total.unknown += one.unknown;
     total.stopped += one.stopped;

@@ -10,6 +10,7 @@ use sidestream::error::Result;
 use sidestream::event::EventType;
 use sidestream::partition::PartitionId;
 use sidestream::store::memory::MemoryStore;
+use sidestream::store::rows::{RowChange, RowExpected, RowSelection, RowWrite, RowsPage, RowsRead};
 use sidestream::store::{
     AppendFailure, Atomicity, Committed, EventStore, LogPage, OpenStep, OpenStepsRead, ReadFrom,
     StoreProperties, StreamPage, StreamRead, Unit, UnitResult,
@@ -57,6 +58,17 @@ enum Rule {
     RemovesAboveTheHead,
     HidesTheFloor,
     LowersTheFloor,
+    ForgetsExpectedRows,
+    ForgetsRowsWithoutRecords,
+    ReusesNumbers,
+    LivesForEver,
+    ListsRemovedRows,
+    IgnoresPrefixes,
+    RowsWithoutBounds,
+    TellsAnotherTime,
+    ClosesNothing,
+    ClosingGoesBack,
+    ClosesTooEarly,
 }
 
 struct Broken {
@@ -112,6 +124,16 @@ impl BrokenStore {
                 record.payload = Bytes::new();
             }),
             Rule::TurnsAppendsAround => unit.appends.reverse(),
+            Rule::ForgetsExpectedRows => {
+                unit.rows.iter_mut().for_each(|write| write.expected = RowExpected::Any);
+            }
+            Rule::ForgetsRowsWithoutRecords if unit.is_empty() => unit.rows.clear(),
+            Rule::ReusesNumbers => unit.rows.iter_mut().for_each(unclaimed),
+            Rule::LivesForEver => unit.rows.iter_mut().for_each(for_ever),
+            Rule::RowsWithoutBounds => {
+                unit.rows.truncate(256);
+                unit.rows.dedup_by(|a, b| a.key == b.key);
+            }
             _ => {}
         }
         unit
@@ -175,6 +197,22 @@ impl BrokenStore {
             _ => {}
         }
         page
+    }
+}
+
+/// A claim as a mere change.
+fn unclaimed(write: &mut RowWrite) {
+    if let RowChange::Claim { value, lives } = &write.change {
+        write.change = RowChange::Put { value: value.clone(), lives: *lives };
+    }
+}
+
+fn for_ever(write: &mut RowWrite) {
+    match &mut write.change {
+        RowChange::Put { lives, .. } | RowChange::Claim { lives, .. } | RowChange::Extend { lives } => {
+            *lives = None;
+        }
+        RowChange::Keep | RowChange::Remove => {}
     }
 }
 
@@ -300,6 +338,47 @@ impl EventStore for BrokenStore {
             _ => self.inner.truncate(stream, through).await,
         }
     }
+
+    async fn rows(&self, mut read: RowsRead) -> Result<RowsPage> {
+        if let (Rule::IgnoresPrefixes, RowSelection::Prefix { prefix, .. }) = (self.rule, &mut read.which) {
+            prefix.clear();
+        }
+        let mut page = self.inner.rows(read.clone()).await?;
+        if self.rule == Rule::TellsAnotherTime {
+            page.at = Timestamp::MIN;
+        }
+        if self.rule == Rule::ListsRemovedRows
+            && let RowSelection::Keys(keys) = &read.which
+            && page.rows.len() < keys.len()
+            && let Some(row) = page.rows.last().cloned()
+        {
+            page.rows.push(row);
+        }
+        Ok(page)
+    }
+
+    async fn close_partitions(
+        &self,
+        partitions: &[PartitionId],
+        through: Timestamp,
+    ) -> Result<Vec<Timestamp>> {
+        let closed = match self.rule {
+            // The time of what is under way is not known, and nothing is raised.
+            Rule::ClosesNothing => self.inner.close_partitions(partitions, Timestamp::MIN).await?,
+            _ => self.inner.close_partitions(partitions, through).await?,
+        };
+        let later = std::time::Duration::from_secs(5);
+        let call = self.calls.fetch_add(1, Ordering::SeqCst);
+        Ok(closed
+            .into_iter()
+            .map(|time| match self.rule {
+                Rule::ClosesNothing => time.after(later),
+                Rule::ClosingGoesBack if call.is_multiple_of(3) => time.before(later),
+                Rule::ClosesTooEarly => time.before(later),
+                _ => time,
+            })
+            .collect())
+    }
 }
 
 macro_rules! noticed {
@@ -371,11 +450,38 @@ noticed! {
         breaks truncate::removes_nothing_after_through_and_nothing_above_the_head;
     a_hidden_floor: HidesTheFloor breaks truncate::leaves_everything_else_as_it_is_and_shows_the_floor;
     a_lower_floor: LowersTheFloor breaks truncate::never_lowers_a_floor;
+    forgotten_rows: ForgetsExpectedRows breaks rows::commits_a_unit_only_when_every_row_is_as_expected;
+    two_claimers: ForgetsExpectedRows breaks rows::each_free_row_has_exactly_one_claimer;
+    torn_rows: ForgetsExpectedRows breaks rows::commits_records_and_rows_together_or_not_at_all;
+    rows_done_twice: ForgetsExpectedRows breaks rows::a_dropped_unit_with_rows_is_done_whole_or_not_at_all;
+    rows_without_records: ForgetsRowsWithoutRecords breaks read_rows::shows_every_row_as_the_last_unit_left_it;
+    lost_changes: ForgetsRowsWithoutRecords breaks rows::units_of_several_rows_never_lock_each_other_out;
+    no_chains_of_rows: IgnoresChains breaks rows::treats_units_that_share_a_row_as_a_chain;
+    used_numbers: ReusesNumbers breaks rows::gives_numbers_that_are_never_used_again;
+    eternal_rows: LivesForEver breaks rows::tells_the_expiry_of_rows_by_its_own_clock;
+    removed_rows: ListsRemovedRows breaks read_rows::leaves_removed_rows_out_and_returns_the_others_by_key;
+    any_prefix: IgnoresPrefixes breaks read_rows::returns_what_follows_of_a_prefix;
+    no_bounds_of_rows: RowsWithoutBounds breaks rows::refuses_a_unit_whose_rows_break_a_bound;
+    no_bounds_of_reads: IgnoresPrefixes breaks read_rows::refuses_a_read_of_rows_that_breaks_a_bound;
+    another_time: TellsAnotherTime breaks read_rows::tells_its_own_time_at_a_read_of_rows;
+    nothing_closed: ClosesNothing breaks close::stamps_every_later_unit_after_the_time;
+    closed_and_written: ClosesNothing breaks close::shows_every_record_at_or_before_the_time;
+    closed_for_a_while: ClosesNothing breaks close::answers_only_when_closing_is_durable;
+    an_earlier_time: ClosingGoesBack breaks close::never_answers_an_earlier_time;
+    too_early: ClosesTooEarly breaks close::answers_the_time_asked_for_or_its_own;
 }
 
 #[test]
 fn the_random_comparison_notices_broken_rules_too() {
-    for rule in [Rule::TearsUnits, Rule::IgnoresChains, Rule::ForgetsScannedTo, Rule::ForgetsWhenClosed] {
+    let rules = [
+        Rule::TearsUnits,
+        Rule::IgnoresChains,
+        Rule::ForgetsScannedTo,
+        Rule::ForgetsWhenClosed,
+        Rule::ForgetsExpectedRows,
+        Rule::ReusesNumbers,
+    ];
+    for rule in rules {
         let compare = || conformance::differential::differs(async || with(rule));
         assert!(compare().is_some(), "{rule:?} is not noticed");
     }

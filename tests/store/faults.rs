@@ -66,7 +66,8 @@ fn kind(result: &UnitResult) -> &'static str {
     match result {
         Ok(_) => "ok",
         Err(AppendFailure::WrongVersion { .. }) => "wrong version",
-        Err(AppendFailure::Superseded { .. }) => "superseded",
+        Err(AppendFailure::WrongRow(_)) => "wrong row",
+        Err(AppendFailure::Superseded { .. } | AppendFailure::RowSuperseded { .. }) => "superseded",
         Err(AppendFailure::Refused(error)) => error.code(),
         Err(AppendFailure::Unknown(_)) => "lost",
     }

@@ -60,7 +60,7 @@ impl Holds {
             |stream, expected: Version, records| StreamAppend { stream, expected: expected.into(), records };
         let appends =
             vec![append(stream.clone(), before, vec![event]), append(side, Version::EMPTY, settled.into())];
-        Unit { appends }
+        Unit::of(appends)
     }
 }
 

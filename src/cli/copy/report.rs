@@ -21,6 +21,8 @@ pub(super) struct Report {
     /// Those that this run copied.
     copied: u64,
     open_steps: u64,
+    /// Guarded rows, removed ones too.
+    rows: u64,
     floors: u64,
     seconds: f64,
     /// How long neither store took writes.
@@ -46,10 +48,12 @@ impl Report {
             copied: 0,
             floors: 0,
             open_steps: 0,
+            rows: 0,
             closed: Duration::ZERO,
             verified: false,
         };
-        let Moved { partitions, copied, floors, open_steps, closed, verified } = moved.unwrap_or(nothing);
+        let Moved { partitions, copied, floors, open_steps, rows, closed, verified } =
+            moved.unwrap_or(nothing);
         let records = partitions.iter().fold(0_u64, |sum, each| sum.saturating_add(each.records));
         let of = |(partition, each): (usize, ReportedPartition)| Partition {
             partition,
@@ -65,6 +69,7 @@ impl Report {
             records,
             copied,
             open_steps,
+            rows,
             floors,
             seconds: took.as_secs_f64(),
             sealed_seconds: closed.as_secs_f64(),
@@ -91,6 +96,7 @@ impl Report {
             ("records, all compared", self.records.to_string()),
             ("records copied by this run", self.copied.to_string()),
             ("open steps", self.open_steps.to_string()),
+            ("rows", self.rows.to_string()),
             ("streams with removed records", self.floors.to_string()),
             ("seconds", format!("{:.1}", self.seconds)),
             ("of them sealed", format!("{:.1}", self.sealed_seconds)),

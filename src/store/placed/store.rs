@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::event::EventType;
 use crate::partition::PartitionId;
 use crate::store::dealt::{Answers, Part, deal, side_by_side};
+use crate::store::rows::{RowsPage, RowsRead};
 use crate::store::{
     AppendFailure, EventStore, HeldPartition, LogPage, OpenStep, OpenStepsRead, StoreProperties, StreamPage,
     StreamRead, Unit, UnitResult,
@@ -72,7 +74,10 @@ impl PlacedStore {
     }
 
     fn place_of(&self, read: &StreamRead) -> usize {
-        let partition = self.partition_of(&read.stream);
+        self.place(self.partition_of(&read.stream))
+    }
+
+    fn place(&self, partition: PartitionId) -> usize {
         self.places.get(usize::from(partition.get())).copied().unwrap_or(usize::MAX)
     }
 
@@ -82,6 +87,18 @@ impl PlacedStore {
             None => Vec::new(),
         };
         (part.places, pages)
+    }
+
+    async fn close_part(
+        &self,
+        part: Part<PartitionId>,
+        through: Timestamp,
+    ) -> (Vec<usize>, Result<Vec<Timestamp>>) {
+        let closed = match self.stores.get(part.store) {
+            Some(store) => store.close_partitions(&part.items, through).await,
+            None => Ok(Vec::new()),
+        };
+        (part.places, closed)
     }
 }
 
@@ -127,6 +144,24 @@ impl EventStore for PlacedStore {
 
     async fn truncate(&self, stream: &StreamName, through: Version) -> Result<Version> {
         self.store_of(self.partition_of(stream))?.truncate(stream, through).await
+    }
+
+    async fn rows(&self, read: RowsRead) -> Result<RowsPage> {
+        self.store_of(read.partition)?.rows(read).await
+    }
+
+    async fn close_partitions(
+        &self,
+        partitions: &[PartitionId],
+        through: Timestamp,
+    ) -> Result<Vec<Timestamp>> {
+        partitions.iter().try_for_each(|partition| self.store_of(*partition).map(drop))?;
+        let mut answers = Answers::new(partitions.len());
+        let parts = deal(partitions.iter().copied().enumerate(), |partition| self.place(*partition));
+        for (places, closed) in side_by_side(parts.map(|part| self.close_part(part, through))).await {
+            answers.put_all(places, closed?.into_iter().map(Ok).collect());
+        }
+        answers.all(Err).into_iter().collect()
     }
 
     async fn hold(&self, partition: PartitionId) -> Result<Option<Box<dyn HeldPartition>>> {

@@ -149,7 +149,9 @@ fn missing_role(doing: &str) -> String {
         "migrating the schema" => return "run it as the owner of the database, or print it with `sidestream migrate --print-sql` for whoever is".to_owned(),
         "making the roles" => return "run it as a user who may make roles, or print it with `sidestream migrate --print-sql --roles` for whoever may".to_owned(),
         "removing records" => "sidestream_compactor",
-        "appending" | "locking a partition" => "sidestream_writer",
+        "appending" | "locking a partition" | "locking rows" | "writing rows" | "closing partitions" => {
+            "sidestream_writer"
+        }
         _ => "sidestream_reader or sidestream_writer",
     };
     format!("grant it {role}, which `sidestream migrate --roles` makes: see docs/operations.md")

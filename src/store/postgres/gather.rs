@@ -39,11 +39,7 @@ impl Core {
         partition: PartitionId,
         list: List,
     ) -> Result<oneshot::Receiver<Vec<UnitResult>>> {
-        let partitions = self.properties.partitions.get();
-        if partition.get() >= partitions {
-            let error = Error::invalid(format!("partition {partition} does not exist"));
-            return Err(error.expected(format!("below {partitions}"), partition));
-        }
+        self.demand_partition(partition)?;
         let (results, wants_a_carrier) = self.lists.put(partition, list);
         if wants_a_carrier {
             tokio::spawn(Arc::clone(self).carry_lists());

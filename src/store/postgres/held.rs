@@ -11,10 +11,12 @@ use crate::store::postgres::commit::{self, Appended};
 use crate::store::postgres::failure;
 use crate::store::postgres::plan::{Checked, Heads, List, Plan};
 use crate::store::postgres::pool::Lent;
+use crate::store::postgres::rows::Rows;
 use crate::store::postgres::session::Session;
 use crate::store::postgres::shared::{Answers, Core, answers, refuse_all};
 use crate::store::postgres::types::column;
 use crate::store::postgres::types::number;
+use crate::store::rows::RowKey;
 use crate::store::stream_key::StreamKey;
 use crate::store::{AppendFailure, HeldPartition, Unit, UnitResult};
 use crate::stream::{StreamName, Version};
@@ -31,15 +33,16 @@ pub(super) struct Held {
     partition: PartitionId,
     /// None once it has ended well.
     session: Option<Lent>,
+    /// Whether the partition is locked: not by lists that write rows only.
+    is_locked: bool,
 }
 
 impl Held {
-    pub(super) async fn begin(core: &Arc<Core>, mut session: Lent, partition: PartitionId) -> Result<Self> {
-        session.in_transaction = true;
-        let held = Self { core: Arc::clone(core), partition, session: Some(session) };
+    pub(super) async fn begin(core: &Arc<Core>, session: Lent, partition: PartitionId) -> Result<Self> {
+        let mut held = Self::begin_free(core, session, partition).await?;
+        held.is_locked = true;
         let session = held.session()?;
         let fail = |source| failure::of("locking a partition", source);
-        session.execute(BEGIN).await.map_err(fail)?;
         let locked = session.query(LOCK, &[(&i32::from(partition.get()), Type::INT4)]).await;
         match locked {
             Ok(_) => Ok(held),
@@ -50,6 +53,19 @@ impl Held {
             }
             Err(source) => Err(fail(source)),
         }
+    }
+
+    /// A transaction that locks no more than the rows it writes: for lists without appends.
+    pub(super) async fn begin_free(
+        core: &Arc<Core>,
+        mut session: Lent,
+        partition: PartitionId,
+    ) -> Result<Self> {
+        session.in_transaction = true;
+        let held = Self { core: Arc::clone(core), partition, session: Some(session), is_locked: false };
+        let begun = held.session()?.execute(BEGIN).await;
+        begun.map_err(|source| failure::of("beginning a transaction", source))?;
+        Ok(held)
     }
 
     fn session(&self) -> Result<&Session> {
@@ -67,8 +83,24 @@ impl Held {
 
     async fn try_finish(&mut self, lists: &[List]) -> Result<Answers, AppendFailure> {
         let mut heads = self.heads(lists).await.map_err(AppendFailure::Refused)?;
-        let plan = Plan::new(lists, &mut heads);
-        let batch = Batch::new([(self.partition, &plan)]);
+        let mut rows = self.rows(lists).await.map_err(AppendFailure::Refused)?;
+        let plan = Plan::new(lists, &mut heads, &mut rows);
+        let (base, at) =
+            if self.is_locked { self.append_planned(&plan).await? } else { (rows.head, rows.stamp) };
+        let session = self.session().map_err(AppendFailure::Refused)?;
+        rows.write(session, self.partition).await.map_err(AppendFailure::Refused)?;
+        if plan.admitted.is_empty() && !self.is_locked {
+            // Rows that were made to be locked are not kept.
+            self.end("ROLLBACK").await?;
+            return Ok(answers(&self.core, self.partition, plan, base, at));
+        }
+        self.end("COMMIT").await?;
+        self.core.count_commit();
+        Ok(answers(&self.core, self.partition, plan, base, at))
+    }
+
+    async fn append_planned(&self, plan: &Plan<'_>) -> Result<(u64, Timestamp), AppendFailure> {
+        let batch = Batch::new([(self.partition, plan)]);
         // What fails before the commit was sent is undone for certain.
         let undone = |failure| match failure {
             AppendFailure::Unknown(error) => {
@@ -84,16 +116,13 @@ impl Held {
                 .advice("stop: something wrote to the tables past the functions of sidestream");
             return Err(AppendFailure::Refused(why));
         };
-        let (base, at) = landed.first().copied().unwrap_or((0, Timestamp::MIN));
-        self.commit().await?;
-        self.core.count_commit();
-        Ok(answers(&self.core, self.partition, plan, base, at))
+        Ok(landed.first().copied().unwrap_or((0, Timestamp::MIN)))
     }
 
-    async fn commit(&mut self) -> Result<(), AppendFailure> {
+    async fn end(&mut self, how: &str) -> Result<(), AppendFailure> {
         let session = self.session().map_err(AppendFailure::Refused)?;
         let before = session.notices();
-        session.execute("COMMIT").await.map_err(failure::committing)?;
+        session.execute(how).await.map_err(failure::committing)?;
         if let Some(warning) = session.warned_since(before) {
             return Err(failure::warned(warning));
         }
@@ -103,11 +132,25 @@ impl Held {
         Ok(())
     }
 
+    async fn rows(&self, lists: &[List]) -> Result<Rows> {
+        let writes = lists.iter().flatten().flat_map(|checked| &checked.unit.rows);
+        let mut keys: Vec<RowKey> = writes.map(|write| write.key.clone()).collect();
+        keys.sort();
+        keys.dedup();
+        if keys.is_empty() {
+            return Ok(Rows::default());
+        }
+        Rows::lock(self.session()?, self.partition, self.core.quorum, keys).await
+    }
+
     async fn heads(&self, lists: &[List]) -> Result<Heads> {
         let appends = lists.iter().flatten().flat_map(|checked| &checked.unit.appends);
         let mut names: Vec<&StreamName> = appends.map(|append| &append.stream).collect();
         names.sort();
         names.dedup();
+        if names.is_empty() {
+            return Ok(Heads::default());
+        }
         let keys: Vec<_> = names.iter().map(|name| StreamKey::of(name).to_vec()).collect();
         let partition = i32::from(self.partition.get());
         let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =

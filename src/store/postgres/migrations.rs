@@ -28,7 +28,10 @@ pub struct Migration {
 }
 
 /// Every step, in order. One that was released never changes.
-const STEPS: &[Migration] = &[Migration { number: 1, sql: include_str!("sql/0001_store.sql") }];
+const STEPS: &[Migration] = &[
+    Migration { number: 1, sql: include_str!("sql/0001_store.sql") },
+    Migration { number: 2, sql: include_str!("sql/0002_rows.sql") },
+];
 
 impl Migration {
     fn checksum(&self) -> [u8; 32] {

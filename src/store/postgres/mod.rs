@@ -30,6 +30,7 @@ mod pool;
 mod quorum;
 mod reading;
 mod row;
+mod rows;
 mod session;
 mod shared;
 mod status;

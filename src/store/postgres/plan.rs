@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::hash::HashMap;
 use crate::partition::PartitionId;
 use crate::store::admission::{Admission, check};
+use crate::store::postgres::rows::Rows;
 use crate::store::{AppendFailure, StoreProperties, Unit};
 use crate::stream::{ExpectedVersion, StreamName, Version};
 
@@ -44,7 +45,7 @@ pub(super) struct Admitted<'l> {
 
 impl<'l> Plan<'l> {
     /// Admits units in turn. The lists are apart: what failed in one fails nothing in another.
-    pub(super) fn new(lists: &'l [List], heads: &mut Heads) -> Self {
+    pub(super) fn new(lists: &'l [List], heads: &mut Heads, rows: &mut Rows) -> Self {
         let mut plan = Self { verdicts: Vec::with_capacity(lists.len()), admitted: Vec::new() };
         let mut offset: u64 = 0;
         for list in lists {
@@ -52,6 +53,7 @@ impl<'l> Plan<'l> {
             let mut judge = |Checked { unit, checked }: &'l Checked| {
                 let head = |stream: &StreamName| heads.get(stream).copied().ok_or_else(unknown);
                 admission.admit(unit, checked, head)?;
+                rows.admit(&mut admission, unit)?;
                 let before = advance(unit, heads);
                 plan.admitted.push(Admitted { unit, heads: before, offset });
                 offset = offset.saturating_add(u64::try_from(unit.len()).unwrap_or(u64::MAX));
@@ -63,15 +65,18 @@ impl<'l> Plan<'l> {
     }
 
     /// Where the streams must be for all that is expected of them to hold. None where something is expected that
-    /// cannot be known beforehand, or that contradicts itself: then somebody has to look.
+    /// cannot be known beforehand, or that contradicts itself, and where there are rows: then somebody has to look.
     pub(super) fn hopeful(lists: &'l [List]) -> Option<Self> {
+        if lists.iter().flatten().any(|checked| !checked.unit.rows.is_empty()) {
+            return None;
+        }
         let mut heads = Heads::default();
         for append in lists.iter().flatten().flat_map(|checked| &checked.unit.appends) {
             if !heads.contains_key(&append.stream) {
                 heads.insert(append.stream.clone(), demanded(append.expected)?);
             }
         }
-        let plan = Self::new(lists, &mut heads);
+        let plan = Self::new(lists, &mut heads, &mut Rows::default());
         let contradicts = |verdict: &Result<usize, AppendFailure>| {
             matches!(verdict, Err(AppendFailure::WrongVersion { .. }))
         };

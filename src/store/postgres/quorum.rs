@@ -56,6 +56,12 @@ impl Confirmed {
         if holds() { Ok(()) } else { self.confirm(pool).await }
     }
 
+    /// Returns once all that is visible now is on a quorum: rows have no positions to compare.
+    pub(super) async fn demand_all(&self, pool: &Pool) -> Result<()> {
+        let _one = self.confirming.lock().await;
+        self.confirm(pool).await
+    }
+
     async fn confirm(&self, pool: &Pool) -> Result<()> {
         let session = pool.session().await?;
         let rows = commit::query(&session, "confirming", CONFIRM, &[]).await.map_err(unconfirmed)?;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::partition::PartitionId;
 use crate::store::postgres::gathered::Gathered;
 use crate::store::postgres::plan::{Admitted, List, Plan};
@@ -31,6 +31,15 @@ pub(super) struct Core {
 }
 
 impl Core {
+    pub(super) fn demand_partition(&self, partition: PartitionId) -> Result<()> {
+        let count = self.properties.partitions;
+        if partition.get() < count.get() {
+            return Ok(());
+        }
+        Err(Error::invalid(format!("partition {partition} does not exist"))
+            .expected(format!("below {count}"), partition))
+    }
+
     pub(super) fn count_commit(&self) {
         self.commits.fetch_add(1, Ordering::Relaxed);
     }

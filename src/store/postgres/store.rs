@@ -7,8 +7,10 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use tokio_postgres::types::Type;
 
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::event::EventType;
+use crate::hash::HashMap;
 use crate::limits;
 use crate::partition::PartitionId;
 use crate::store::admission::too_long;
@@ -16,13 +18,15 @@ use crate::store::postgres::commit;
 use crate::store::postgres::failure;
 use crate::store::postgres::held::Held;
 use crate::store::postgres::log_read;
-use crate::store::postgres::plan::Checked;
+use crate::store::postgres::plan::{Checked, List};
+use crate::store::postgres::rows;
 use crate::store::postgres::session::Parameter;
-use crate::store::postgres::shared::Core;
+use crate::store::postgres::shared::{Core, refuse};
 use crate::store::postgres::status::Status;
 use crate::store::postgres::steps;
 use crate::store::postgres::types::column;
 use crate::store::postgres::types::{bound, number};
+use crate::store::rows::{RowsPage, RowsRead};
 use crate::store::stream_key::StreamKey;
 use crate::store::{
     AppendFailure, EventStore, HeldPartition, LogPage, OpenStep, OpenStepsRead, StoreProperties, StreamPage,
@@ -31,6 +35,7 @@ use crate::store::{
 use crate::stream::{Position, StreamName, Version};
 
 const OPEN_STEPS: &str = include_str!("sql/open_steps.sql");
+const CLOSE: &str = include_str!("sql/close_partitions.sql");
 const TRUNCATE: &str = include_str!("sql/truncate.sql");
 
 /// A store in a PostgreSQL database, shared by any number of processes. Clones share its connections.
@@ -83,6 +88,24 @@ impl PostgresStore {
         session.query(sql, parameters).await.map_err(|source| failure::of(doing, source))
     }
 
+    /// A list with rows goes alone. Without records it locks the rows and nothing else: leases wait for no commit of
+    /// the log, and no commit for them.
+    async fn append_with_rows(&self, partition: PartitionId, list: List) -> Vec<UnitResult> {
+        let rows_only = list.iter().all(|checked| checked.unit.appends.is_empty());
+        let begun = async {
+            self.core.demand_partition(partition)?;
+            let session = self.core.writers.session().await?;
+            match rows_only {
+                true => Held::begin_free(&self.core, session, partition).await,
+                false => Held::begin(&self.core, session, partition).await,
+            }
+        };
+        match begun.await {
+            Ok(held) => held.finish(&[list]).await.pop().unwrap_or_default(),
+            Err(error) => refuse(list.len(), &AppendFailure::Refused(error)),
+        }
+    }
+
     /// A page of a partition's log shows nothing that a failover may take away.
     async fn confirmed(&self, partition: PartitionId, page: LogPage) -> Result<LogPage> {
         if self.core.quorum {
@@ -103,7 +126,11 @@ impl EventStore for PostgresStore {
             return units.iter().map(|_| Err(failure.clone())).collect();
         }
         let properties = self.core.properties;
+        let has_rows = units.iter().any(|unit| !unit.rows.is_empty());
         let list = units.into_iter().map(|unit| Checked::new(unit, partition, properties)).collect();
+        if has_rows {
+            return self.append_with_rows(partition, list).await;
+        }
         self.core.append(partition, list).await
     }
 
@@ -167,10 +194,7 @@ impl EventStore for PostgresStore {
             (&bound(through.get()), Type::INT8),
         ];
         let rows = commit::query(&session, "removing records", TRUNCATE, &parameters).await;
-        let rows = rows.map_err(|failure| match failure {
-            AppendFailure::Refused(error) | AppendFailure::Unknown(error) => error,
-            other => failure::unavailable(other.to_string()),
-        })?;
+        let rows = rows.map_err(told)?;
         let row =
             rows.first().ok_or_else(|| Error::corrupt("the server answered a truncation without a row"))?;
         let (head, floor) = (number(column(row, 0)?), number(column(row, 1)?));
@@ -182,9 +206,52 @@ impl EventStore for PostgresStore {
         Ok(Version::new(floor))
     }
 
+    async fn rows(&self, read: RowsRead) -> Result<RowsPage> {
+        read.check()?;
+        self.core.demand_partition(read.partition)?;
+        let session = self.core.readers.session().await?;
+        let page = rows::page(&session, &read).await?;
+        drop(session);
+        if self.core.quorum {
+            self.core.confirmed.demand_all(&self.core.readers).await?;
+        }
+        Ok(page)
+    }
+
+    async fn close_partitions(
+        &self,
+        partitions: &[PartitionId],
+        through: Timestamp,
+    ) -> Result<Vec<Timestamp>> {
+        partitions.iter().try_for_each(|partition| self.core.demand_partition(*partition))?;
+        let session = self.core.writers.session().await?;
+        let numbers: Vec<i32> = partitions.iter().map(|partition| i32::from(partition.get())).collect();
+        let parameters: [Parameter<'_>; 3] = [
+            (&numbers, Type::INT4_ARRAY),
+            (&self.core.quorum, Type::BOOL),
+            (&through.as_micros(), Type::INT8),
+        ];
+        let rows = commit::query(&session, "closing partitions", CLOSE, &parameters).await.map_err(told)?;
+        let mut closed: HashMap<i32, i64> = HashMap::default();
+        for row in &rows {
+            closed.insert(column(row, 0)?, column(row, 1)?);
+        }
+        let missing = || Error::corrupt("the server did not close all partitions");
+        let time = |number| closed.get(number).copied().map(Timestamp::from_micros).ok_or_else(missing);
+        numbers.iter().map(time).collect()
+    }
+
     async fn hold(&self, partition: PartitionId) -> Result<Option<Box<dyn HeldPartition>>> {
         let session = self.core.writers.session().await?;
         Ok(Some(Box::new(Held::begin(&self.core, session, partition).await?)))
+    }
+}
+
+/// The error of a change that is no append.
+fn told(failure: AppendFailure) -> Error {
+    match failure {
+        AppendFailure::Refused(error) | AppendFailure::Unknown(error) => error,
+        other => failure::unavailable(other.to_string()),
     }
 }
 

@@ -9,12 +9,16 @@ use crate::error::{Error, Result};
 use crate::partition::PartitionId;
 use crate::store::postgres::import::Columns;
 use crate::store::postgres::import_steps::StepColumns;
+use crate::store::postgres::rows;
 use crate::store::postgres::session::Parameter;
 use crate::store::postgres::store::PostgresStore;
 use crate::store::postgres::types::{column, number, stored};
 use crate::store::postgres::{commit, failure, mark, steps};
+use crate::store::rows::{KeptRow, RowKey};
 use crate::store::stream_key::StreamKey;
-use crate::store::transfer::{Floor, ImportPage, LogHead, Mark, Run, Transfer, elsewhere, not_continued};
+use crate::store::transfer::{
+    Floor, ImportPage, LogHead, Mark, RowPlace, Run, Transfer, elsewhere, not_continued,
+};
 use crate::store::{AppendFailure, EventStore, OpenStep};
 use crate::stream::{Position, StreamName, Version};
 
@@ -24,6 +28,9 @@ const FLOORS: &str = include_str!("sql/floors.sql");
 const STEPS: &str = include_str!("sql/all_open_steps.sql");
 const IMPORT: &str = include_str!("sql/import.sql");
 const IMPORT_FLOORS: &str = include_str!("sql/import_floors.sql");
+const KEPT_ROWS: &str = include_str!("sql/kept_rows.sql");
+const IMPORT_ROWS: &str = include_str!("sql/import_rows.sql");
+const RAISE_TIMES: &str = include_str!("sql/raise_times.sql");
 const IMPORT_STEPS: &str = include_str!("sql/import_steps.sql");
 
 impl PostgresStore {
@@ -119,6 +126,43 @@ impl Transfer for PostgresStore {
     async fn import_steps(&self, is_first: bool, steps: Vec<OpenStep>) -> Result<()> {
         let columns = StepColumns::new(self.core().quorum, is_first, &steps, self.properties().partitions);
         self.write(IMPORT_STEPS, &columns.parameters()).await.map(drop)
+    }
+
+    async fn kept_rows(&self, after: Option<RowPlace>, limit: usize) -> Result<Vec<(RowPlace, KeptRow)>> {
+        let (partition, space, key) =
+            after.as_ref().map_or((0, "", ""), |(at, key)| (i32::from(at.get()), key.space(), key.key()));
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let parameters: [Parameter<'_>; 4] =
+            [(&partition, Type::INT4), (&space, Type::TEXT), (&key, Type::TEXT), (&limit, Type::INT8)];
+        let rows = self.read("reading rows", KEPT_ROWS, &parameters).await?;
+        let kept = |row| {
+            let partition = u16::try_from(column::<i32>(row, 0)?).unwrap_or(u16::MAX);
+            let key = RowKey::new(column::<String>(row, 1)?, column::<String>(row, 2)?)?;
+            Ok(((PartitionId::new(partition), key), rows::kept(row, 3)?))
+        };
+        rows.iter().map(kept).collect()
+    }
+
+    async fn import_rows(&self, kept: Vec<(RowPlace, KeptRow)>) -> Result<()> {
+        let partitions: Vec<i32> =
+            kept.iter().map(|((partition, _), _)| i32::from(partition.get())).collect();
+        let (spaces, keys) = rows::columns(kept.iter().map(|((_, key), _)| key));
+        let written: Vec<&KeptRow> = kept.iter().map(|(_, row)| row).collect();
+        let written = rows::Written::new(&written);
+        let mut parameters: Vec<Parameter<'_>> = vec![
+            (&self.core().quorum, Type::BOOL),
+            (&partitions, Type::INT4_ARRAY),
+            (&spaces, Type::TEXT_ARRAY),
+            (&keys, Type::TEXT_ARRAY),
+        ];
+        parameters.extend(written.parameters());
+        self.write(IMPORT_ROWS, &parameters).await.map(drop)
+    }
+
+    async fn raise_times(&self, times: Vec<Timestamp>) -> Result<()> {
+        let times: Vec<i64> = times.into_iter().map(Timestamp::as_micros).collect();
+        let parameters: [Parameter<'_>; 2] = [(&self.core().quorum, Type::BOOL), (&times, Type::INT8_ARRAY)];
+        self.write(RAISE_TIMES, &parameters).await.map(drop)
     }
 }
 

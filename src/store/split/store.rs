@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::event::EventType;
-use crate::hash::HashSet;
 use crate::limits;
 use crate::partition::PartitionId;
-use crate::store::admission::{check, too_long};
+use crate::store::admission::{Chain, check, too_long};
 use crate::store::dealt::{Answers, Part, deal, side_by_side};
+use crate::store::rows::{RowsPage, RowsRead};
 use crate::store::split::half::Half;
 use crate::store::{
     AppendFailure, EventStore, LogPage, OpenStep, OpenStepsRead, StoreProperties, StreamPage, StreamRead,
@@ -91,26 +92,27 @@ impl SplitStore {
     }
 
     /// The units that may go on to their store, with their places; the others are answered. Here as there, what
-    /// shares a stream with a failed unit fails with it. All that shares a stream goes to the same store.
+    /// shares a stream or a row with a failed unit fails with it. All that shares one goes to the same store.
     fn admitted(
         &self,
         partition: PartitionId,
         units: Vec<Unit>,
         answers: &mut Answers<UnitResult>,
     ) -> Vec<(usize, Unit)> {
-        let mut failed: HashSet<StreamName> = HashSet::default();
+        let mut chain = Chain::default();
         let mut admitted = Vec::with_capacity(units.len());
         for (place, unit) in units.into_iter().enumerate() {
-            let before = unit.appends.iter().find(|append| failed.contains(&append.stream));
-            let failure = match (self.check(&unit, partition), before) {
-                (Err(error), _) => AppendFailure::Refused(error),
-                (Ok(()), Some(append)) => AppendFailure::Superseded { stream: append.stream.clone() },
-                (Ok(()), None) => {
-                    admitted.push((place, unit));
-                    continue;
-                }
+            let failure = match self.check(&unit, partition) {
+                Err(error) => AppendFailure::Refused(error),
+                Ok(()) => match chain.breaks(&unit) {
+                    Some(failure) => failure,
+                    None => {
+                        admitted.push((place, unit));
+                        continue;
+                    }
+                },
             };
-            failed.extend(unit.appends.into_iter().map(|append| append.stream));
+            chain.fail(&unit);
             answers.put(place, Err(failure));
         }
         admitted
@@ -191,7 +193,7 @@ impl EventStore for SplitStore {
         }
         let mut answers = Answers::new(units.len());
         let admitted = self.admitted(partition, units, &mut answers);
-        // A unit has one stream by now, or none.
+        // A unit has one stream by now, or none. Rows are the ledger's, and beside a side stream there are none.
         let number = |unit: &Unit| unit.appends.first().map_or(LEDGER, |append| number_of(&append.stream));
         let parts = deal(admitted, number).map(|part| self.append_part(partition, part));
         for (places, results) in side_by_side(parts).await {
@@ -232,5 +234,18 @@ impl EventStore for SplitStore {
             return Err(reserved(stream));
         }
         self.part(number_of(stream)).truncate(stream, through).await
+    }
+
+    async fn rows(&self, read: RowsRead) -> Result<RowsPage> {
+        self.ledger.rows(read).await
+    }
+
+    /// Of the ledger, whose log is the partition's.
+    async fn close_partitions(
+        &self,
+        partitions: &[PartitionId],
+        through: Timestamp,
+    ) -> Result<Vec<Timestamp>> {
+        self.ledger.close_partitions(partitions, through).await
     }
 }

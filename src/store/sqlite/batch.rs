@@ -7,18 +7,22 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::hash::HashMap;
 use crate::partition::PartitionId;
 use crate::store::admission::{Admission, too_long};
+use crate::store::rows::{KeptRow, RowKey};
 use crate::store::sqlite::halt::Halt;
 use crate::store::sqlite::heads::Heads;
 use crate::store::sqlite::index::live::Live;
 use crate::store::sqlite::index::lookup;
 use crate::store::sqlite::index::outline::{Head, Place};
 use crate::store::sqlite::prepared::{Prepared, PreparedList};
-use crate::store::sqlite::{row, steps};
+use crate::store::sqlite::{row, rows, steps};
 use crate::store::stream_key::StreamKey;
 use crate::store::{AppendFailure, Committed, StoreProperties, UnitResult};
 use crate::stream::{Position, Version};
 
 const INSERT: &str = include_str!("sql/insert_unit.sql");
+
+/// The versions of the first records of a unit's appends, and the rows that change with it.
+type Admitted = (Vec<Version>, Vec<(RowKey, KeptRow)>);
 
 /// What one transaction knows. All of it is speculative until the commit, and dies with a rollback.
 pub(super) struct Batch<'a> {
@@ -98,14 +102,7 @@ impl<'a> Batch<'a> {
             admission.fail(unit);
             return Ok(Err(AppendFailure::Refused(error.clone())));
         }
-        let mut heads = Vec::with_capacity(unit.appends.len());
-        let mut keys = prepared.outline.appends.iter().map(|append| append.key);
-        let admitted = admission.admit(unit, &prepared.checked, |stream| {
-            let key = keys.next().unwrap_or_else(|| StreamKey::of(stream));
-            let head = self.stream_head(&key).map_err(|error| error.in_stream(stream))?;
-            heads.push(head);
-            Ok(head)
-        });
+        let admitted = self.admit(admission, partition, prepared);
         if self.connection.is_autocommit() {
             // A read error inside a transaction can end it: what was written so far is gone.
             return Err(Halt::Refused(Error::new(
@@ -113,16 +110,37 @@ impl<'a> Batch<'a> {
                 "sqlite: a read ended the transaction",
             )));
         }
-        match admitted {
+        let admitted = match admitted {
             // SQLite refuses every write of a transaction in which it met a bad page, so the others begin anew.
             Err(AppendFailure::Refused(error)) if error.kind() == ErrorKind::Corrupt => {
                 return Err(Halt::Poisoned { place: at, error });
             }
             Err(failure) => return Ok(Err(failure)),
-            Ok(()) => {}
+            Ok(admitted) => admitted,
+        };
+        self.write(at, partition, prepared, admitted).map(Ok).map_err(|error| Halt::of_unit(at, unit, error))
+    }
+
+    fn admit(
+        &mut self,
+        admission: &mut Admission,
+        partition: PartitionId,
+        prepared: &Prepared,
+    ) -> Result<Admitted, AppendFailure> {
+        let unit = &prepared.unit;
+        let mut firsts = Vec::with_capacity(unit.appends.len());
+        let mut keys = prepared.outline.appends.iter().map(|append| append.key);
+        admission.admit(unit, &prepared.checked, |stream| {
+            let key = keys.next().unwrap_or_else(|| StreamKey::of(stream));
+            let head = self.stream_head(&key).map_err(|error| error.in_stream(stream))?;
+            firsts.push(head.next());
+            Ok(head)
+        })?;
+        if unit.rows.is_empty() {
+            return Ok((firsts, Vec::new()));
         }
-        let firsts = heads.into_iter().map(Version::next).collect();
-        self.write(at, partition, prepared, firsts).map(Ok).map_err(|error| Halt::of_unit(at, unit, error))
+        let found = |key: &RowKey| rows::found(self.connection, partition, key);
+        Ok((firsts, admission.admit_rows(unit, self.clock.now(), found)?))
     }
 
     fn stream_head(&mut self, key: &StreamKey) -> Result<Version> {
@@ -141,8 +159,9 @@ impl<'a> Batch<'a> {
         at: (usize, usize),
         partition: PartitionId,
         prepared: &Prepared,
-        firsts: Vec<Version>,
+        (firsts, changed): Admitted,
     ) -> rusqlite::Result<Committed> {
+        changed.iter().try_for_each(|(key, row)| rows::put(self.connection, partition, key, row))?;
         let before = self.head(partition).unwrap_or(Head { position: Position::START, time: Timestamp::MIN });
         let time = before.time.max(self.clock.now());
         let records = prepared.outline.records;

@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::partition::PartitionId;
+use crate::store::rows::KeptRow;
 use crate::store::sqlite::halt::Halt;
 use crate::store::sqlite::import_unit::{Imported, units};
 use crate::store::sqlite::index::live::Live;
 use crate::store::sqlite::index::lookup;
 use crate::store::sqlite::index::outline::{Head, Place, Written};
 use crate::store::sqlite::writer::Writer;
-use crate::store::sqlite::{gone, row, steps, truncation};
+use crate::store::sqlite::{closed, gone, row, rows, steps, truncation};
 use crate::store::stream_key::StreamKey;
-use crate::store::transfer::{Floor, ImportPage, Mark, Run, elsewhere, not_continued};
+use crate::store::transfer::{Floor, ImportPage, Mark, RowPlace, Run, elsewhere, not_continued};
 use crate::store::{OpenStep, StoreProperties};
 use crate::stream::Version;
 
@@ -125,6 +127,26 @@ pub(super) fn steps(writer: &mut Writer, is_first: bool, open: &[OpenStep]) -> R
         };
         work().map_err(|error| Halt::before_commit("writing open steps", error))
     })
+}
+
+/// Takes in rows.
+pub(super) fn rows(writer: &mut Writer, kept: &[(RowPlace, KeptRow)]) -> Result<()> {
+    demand_copying(writer)?;
+    let put = |connection: &Connection| {
+        kept.iter().try_for_each(|((partition, key), row)| rows::put(connection, *partition, key, row))
+    };
+    writer.write(|connection| put(connection).map_err(|error| Halt::before_commit("writing rows", error)))
+}
+
+/// Takes in the times at which partitions were closed.
+pub(super) fn times(writer: &mut Writer, times: &[Timestamp]) -> Result<()> {
+    demand_copying(writer)?;
+    let live = Arc::clone(writer.live());
+    let raised = writer.properties().partitions.all().zip(times).filter_map(|(partition, time)| {
+        let head = live.head(partition).filter(|head| head.time < *time)?;
+        Some((partition, Head { time: *time, ..head }))
+    });
+    closed::raise(writer, raised.collect())
 }
 
 /// Writes the store's mark.

@@ -13,7 +13,11 @@ const APPLICATION_ID: i64 = 0x7369_6465;
 const TABLE: &str = include_str!("sql/migrations.sql");
 
 /// Every step, in order. A step that was released never changes.
-const STEPS: &[&str] = &[include_str!("sql/0001_store.sql"), include_str!("sql/0002_copy.sql")];
+const STEPS: &[&str] = &[
+    include_str!("sql/0001_store.sql"),
+    include_str!("sql/0002_copy.sql"),
+    include_str!("sql/0003_rows.sql"),
+];
 
 /// Demands that the database is a store of ours, by its header alone.
 pub(super) fn check_application(connection: &Connection) -> Result<()> {

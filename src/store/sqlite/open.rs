@@ -24,7 +24,7 @@ use crate::store::sqlite::store::{Core, QUEUE_KIB, QUEUE_LISTS, SqliteStore};
 use crate::store::sqlite::upkeep::Upkeep;
 use crate::store::sqlite::worker::Worker;
 use crate::store::sqlite::writer::{self, Writer};
-use crate::store::sqlite::{failure, files, integrity, lock, mark, migrations, settings};
+use crate::store::sqlite::{closed, failure, files, integrity, lock, mark, migrations, settings};
 use crate::store::transfer::Mark;
 use crate::store::{Atomicity, LogScope, StoreProperties};
 use uuid::Uuid;
@@ -120,6 +120,7 @@ pub(super) fn open_index(
     while index_start::read_on(writer.connection(), &live)? {
         keeping::catch_up(&mut keeper, &mut writer, options.flush_after)?;
     }
+    closed::load(writer.connection(), &live, properties.partitions)?;
     Ok((writer, keeper))
 }
 

@@ -18,12 +18,13 @@ use crate::error::Result;
 use crate::event::EventType;
 use crate::limits;
 use crate::partition::{PartitionCount, PartitionId};
+use crate::store::rows::{KeptRow, Row, RowsRead};
 use crate::store::sqlite::index::follow::Follower;
 use crate::store::sqlite::index::live::Live;
 use crate::store::sqlite::index::outline::Head;
 use crate::store::sqlite::row::no_partition;
-use crate::store::sqlite::{failure, log_read, mark, steps, stream_read, truncation};
-use crate::store::transfer::{LogHead, Mark};
+use crate::store::sqlite::{failure, log_read, mark, rows, steps, stream_read, truncation};
+use crate::store::transfer::{LogHead, Mark, RowPlace};
 use crate::store::{LogPage, OpenStep, OpenStepsRead, StreamPage, StreamRead};
 use crate::stream::{Position, StreamName, Version};
 
@@ -74,6 +75,24 @@ impl Reader {
     /// Lists open steps not touched after `until`.
     pub(super) fn open_steps(&mut self, read: &OpenStepsRead, until: Timestamp) -> Result<Vec<OpenStep>> {
         steps::page(&self.connection, read, until)
+    }
+
+    /// Reads guarded rows.
+    pub(super) fn rows(&mut self, read: &RowsRead) -> Result<Vec<Row>> {
+        let partitions = self.partitions;
+        if read.partition.get() >= partitions.get() {
+            return Err(no_partition(read.partition, partitions));
+        }
+        rows::page(&self.connection, read)
+    }
+
+    /// What is kept of all rows.
+    pub(super) fn kept_rows(
+        &mut self,
+        after: Option<&RowPlace>,
+        limit: usize,
+    ) -> Result<Vec<(RowPlace, KeptRow)>> {
+        rows::all(&self.connection, after, limit)
     }
 
     /// How far each partition's log goes.

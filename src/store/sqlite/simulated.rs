@@ -5,6 +5,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::partition::PartitionId;
+use crate::store::rows::{Row, RowsRead};
 use crate::store::sqlite::index::keeper::Keeper;
 use crate::store::sqlite::keeping;
 use crate::store::sqlite::options::Options;
@@ -12,7 +13,7 @@ use crate::store::sqlite::prepared::PreparedList;
 use crate::store::sqlite::status::{Shared, Status};
 use crate::store::sqlite::upkeep::Upkeep;
 use crate::store::sqlite::writer::{self, List, Writer};
-use crate::store::sqlite::{failure, log_read, open, settings, steps, stream_read};
+use crate::store::sqlite::{closed, failure, log_read, open, rows, settings, steps, stream_read};
 use crate::store::{LogPage, OpenStep, OpenStepsRead, StreamPage, StreamRead, UnitResult};
 use crate::stream::Position;
 
@@ -66,6 +67,26 @@ impl InlineWriter {
     /// When their table cannot be read.
     pub fn open_steps(&self, read: &OpenStepsRead) -> Result<Vec<OpenStep>> {
         steps::page(self.writer.connection(), read, Timestamp::MAX)
+    }
+
+    /// Reads rows, as [`rows`](crate::EventStore::rows) does.
+    ///
+    /// # Errors
+    /// When their table cannot be read.
+    pub fn rows(&self, read: &RowsRead) -> Result<Vec<Row>> {
+        rows::page(self.writer.connection(), read)
+    }
+
+    /// Closes partitions, as [`close_partitions`](crate::EventStore::close_partitions) does.
+    ///
+    /// # Errors
+    /// As a failed commit.
+    pub fn close_partitions(
+        &mut self,
+        partitions: &[PartitionId],
+        through: Timestamp,
+    ) -> Result<Vec<Timestamp>> {
+        closed::close(&mut self.writer, partitions, through)
     }
 
     /// Why it stopped for good, if it did.

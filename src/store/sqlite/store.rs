@@ -14,13 +14,16 @@ use crate::event::EventType;
 use crate::limits;
 use crate::partition::PartitionId;
 use crate::store::admission::too_long;
+use crate::store::rows::{RowsPage, RowsRead};
+use crate::store::sqlite::closed;
 use crate::store::sqlite::index::live::Live;
 use crate::store::sqlite::integrity::Check;
 use crate::store::sqlite::pool::Pool;
 use crate::store::sqlite::prepared::PreparedList;
 use crate::store::sqlite::reader::Reader;
-use crate::store::sqlite::request::{Append, Request, Truncate};
+use crate::store::sqlite::request::{Append, Job, Request, Truncate};
 use crate::store::sqlite::status::{Shared, Status};
+use crate::store::sqlite::writer::Writer;
 use crate::store::stream_key::StreamKey;
 use crate::store::{
     AppendFailure, EventStore, LogPage, OpenStep, OpenStepsRead, StoreProperties, StreamPage, StreamRead,
@@ -131,6 +134,18 @@ impl SqliteStore {
         sender.send(request).await.map_err(|_| self.core.status.get().stopped.unwrap_or_else(closed))
     }
 
+    /// Has the writer do something between two commits.
+    pub(super) async fn job<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Writer) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        let job =
+            Job::new(move |writer, refusal| drop(reply.send(refusal.map_or_else(|| work(writer), Err))));
+        self.request(Request::Job(job)).await?;
+        answer.await.map_err(|_| died(&self.core.status))?
+    }
+
     /// Waits for room for `bytes` of payload. A list larger than all room waits for all of it.
     async fn room(&self, bytes: usize) -> Result<Option<tokio::sync::OwnedSemaphorePermit>> {
         let Some(door) = &self.writer else { return Err(read_only()) };
@@ -232,6 +247,23 @@ impl EventStore for SqliteStore {
         let stream = stream.clone();
         self.request(Request::Truncate(Truncate { stream, through, reply })).await?;
         floor.await.map_err(|_| died(&self.core.status))?
+    }
+
+    async fn rows(&self, read: RowsRead) -> Result<RowsPage> {
+        read.check()?;
+        // Taken first: what is written meanwhile must not seem to have expired.
+        let at = self.core.clock.now();
+        let rows = self.read(move |reader| reader.rows(&read)).await?;
+        Ok(RowsPage { rows, at })
+    }
+
+    async fn close_partitions(
+        &self,
+        partitions: &[PartitionId],
+        through: Timestamp,
+    ) -> Result<Vec<Timestamp>> {
+        let partitions = partitions.to_vec();
+        self.job(move |writer| closed::close(writer, &partitions, through)).await
     }
 }
 

@@ -1,33 +1,16 @@
 //! The store as one that is moved, or moved into.
 
 use async_trait::async_trait;
-use tokio::sync::oneshot;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::clock::Timestamp;
+use crate::error::Result;
 use crate::partition::PartitionId;
+use crate::store::rows::KeptRow;
 use crate::store::sqlite::import;
-use crate::store::sqlite::request::{Job, Request};
 use crate::store::sqlite::store::SqliteStore;
-use crate::store::sqlite::writer::Writer;
-use crate::store::transfer::{Floor, ImportPage, LogHead, Mark, Transfer};
+use crate::store::transfer::{Floor, ImportPage, LogHead, Mark, RowPlace, Transfer};
 use crate::store::{EventStore, OpenStep, ReadFrom, StreamRead};
 use crate::stream::{StreamName, Version};
-
-impl SqliteStore {
-    /// Has the writer do something between two commits.
-    async fn job<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Writer) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let (reply, answer) = oneshot::channel();
-        let job =
-            Job::new(move |writer, refusal| drop(reply.send(refusal.map_or_else(|| work(writer), Err))));
-        self.request(Request::Job(job)).await?;
-        answer
-            .await
-            .map_err(|_| Error::new(ErrorKind::Unknown, "sqlite: the writer stopped before it answered"))?
-    }
-}
 
 #[async_trait]
 impl Transfer for SqliteStore {
@@ -69,5 +52,17 @@ impl Transfer for SqliteStore {
 
     async fn import_steps(&self, is_first: bool, steps: Vec<OpenStep>) -> Result<()> {
         self.job(move |writer| import::steps(writer, is_first, &steps)).await
+    }
+
+    async fn kept_rows(&self, after: Option<RowPlace>, limit: usize) -> Result<Vec<(RowPlace, KeptRow)>> {
+        self.read(move |reader| reader.kept_rows(after.as_ref(), limit)).await
+    }
+
+    async fn import_rows(&self, rows: Vec<(RowPlace, KeptRow)>) -> Result<()> {
+        self.job(move |writer| import::rows(writer, &rows)).await
+    }
+
+    async fn raise_times(&self, times: Vec<Timestamp>) -> Result<()> {
+        self.job(move |writer| import::times(writer, &times)).await
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hash::HashMap;
 use crate::partition::PartitionId;
@@ -75,6 +75,10 @@ impl Writer {
 
     pub(super) fn properties(&self) -> StoreProperties {
         self.properties
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     pub(super) fn mark(&self) -> &Mark {

@@ -13,7 +13,7 @@ use crate::store::transfer::mark::Mark;
 use crate::store::transfer::part::Part;
 use crate::store::transfer::progress::{Phase, Progress, Watcher};
 use crate::store::transfer::spi::{LogHead, Transfer};
-use crate::store::transfer::{floors, steps};
+use crate::store::transfer::{floors, rows, steps};
 use crate::stream::Position;
 
 /// Partitions that are copied, or compared, at the same time.
@@ -44,6 +44,8 @@ pub struct Report {
     pub floors: u64,
     /// Steps that are open, in both.
     pub open_steps: u64,
+    /// Guarded rows, removed ones too, in both.
+    pub rows: u64,
     /// How long nothing could be written to either.
     pub closed: Duration,
     /// All of it was compared.
@@ -174,6 +176,7 @@ impl Copier {
     async fn finish(&mut self) -> Result<()> {
         self.copy_all(Phase::Sealed).await?;
         steps::copy(&*self.source, &*self.target).await?;
+        rows::copy(&*self.source, &*self.target).await?;
         self.compare_all(Phase::Sealed).await
     }
 
@@ -249,6 +252,7 @@ impl Copier {
         }
         let floors = floors::compare(&*self.source, &*self.target).await?;
         let open_steps = steps::compare(&*self.source, &*self.target).await?;
+        let rows = rows::compare(&*self.source, &*self.target).await?;
         let of = |done: &Compared| ReportedPartition {
             head: done.through,
             records: done.records,
@@ -260,6 +264,7 @@ impl Copier {
             copied: self.copied,
             floors,
             open_steps,
+            rows,
             closed: closed.elapsed(),
             verified: true,
         })

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::partition::PartitionId;
+use crate::store::rows::{KeptRow, RowKey};
 use crate::store::transfer::mark::Mark;
 use crate::store::transfer::page::ImportPage;
 use crate::store::{EventStore, OpenStep};
@@ -15,7 +16,8 @@ use crate::stream::{Position, StreamName, Version};
 pub struct LogHead {
     /// Its last position.
     pub position: Position,
-    /// The last time that was stamped: the next one is not below it. Of an empty log it says nothing.
+    /// The last time that was stamped, or one behind the time at which the partition was closed: the next stamp is
+    /// not below it.
     pub recorded_at: Timestamp,
 }
 
@@ -29,6 +31,9 @@ pub struct Floor {
     /// The version of its last record. At the floor, nothing is left of it.
     pub head: Version,
 }
+
+/// Where a row is.
+pub type RowPlace = (PartitionId, RowKey);
 
 /// A store that can be moved, and moved into.
 ///
@@ -67,4 +72,13 @@ pub trait Transfer: EventStore {
 
     /// Takes in open steps. The first ones replace all that are there.
     async fn import_steps(&self, is_first: bool, steps: Vec<OpenStep>) -> Result<()>;
+
+    /// What is kept of rows, removed ones too, by partition, space and key, after one, at most `limit`.
+    async fn kept_rows(&self, after: Option<RowPlace>, limit: usize) -> Result<Vec<(RowPlace, KeptRow)>>;
+
+    /// Takes in rows, in place of those that are there.
+    async fn import_rows(&self, rows: Vec<(RowPlace, KeptRow)>) -> Result<()>;
+
+    /// Has the next stamps of the partitions, from partition 0 on, not be below these times.
+    async fn raise_times(&self, times: Vec<Timestamp>) -> Result<()>;
 }

@@ -1,15 +1,11 @@
 //! One unit: whole, durable, conditional, stored as given.
 
-use std::future::Future;
-use std::pin::pin;
-use std::task::{Context, Waker};
-
 use bytes::Bytes;
 
 use super::Fixture;
 use super::records::{
     Subject, accepted, account, assert_wrong_version, cause, event, event_of, events, framework, payloads,
-    rejected, requested, resumed, side, snapshot, to, transaction, unit, v,
+    poll_some, rejected, requested, resumed, side, snapshot, to, transaction, unit, v,
 };
 use crate::event::{AcceptedAt, CodecName, EventType, NewRecord, RecordKind};
 use crate::id::{Cause, Fingerprint, StepName};
@@ -31,12 +27,10 @@ pub async fn commits_each_unit_whole_or_not_at_all(fixture: &dyn Fixture) {
     assert_eq!(payloads(&subject.stream(&a).await), payloads_of(&events("a", 3)));
 
     if subject.is_batch("units of several streams") {
-        let half_right = Unit { appends: vec![to(&a, v(3), events("no", 1)), to(&b, v(7), events("no", 1))] };
+        let half_right = Unit::of(vec![to(&a, v(3), events("no", 1)), to(&b, v(7), events("no", 1))]);
         subject.append_one(half_right).await.expect_err("the second stream is not at 7");
         assert_eq!((subject.head(&a).await, subject.head(&b).await), (v(3), v(0)));
-        subject
-            .commit(Unit { appends: vec![to(&a, v(3), events("a", 2)), to(&b, v(0), events("b", 2))] })
-            .await;
+        subject.commit(Unit::of(vec![to(&a, v(3), events("a", 2)), to(&b, v(0), events("b", 2))])).await;
         assert_eq!((subject.head(&a).await, subject.head(&b).await), (v(5), v(2)));
     }
     let expected = if subject.head(&b).await == v(2) { 7 } else { 3 };
@@ -63,17 +57,6 @@ pub async fn a_dropped_append_is_done_whole_or_not_at_all(fixture: &dyn Fixture)
         let (found, done) = (subject.stream(&stream).await, after.is_err());
         let expected = if done { events("dropped", 3) } else { events("after", 1) };
         assert_eq!(payloads(&found), payloads_of(&expected), "stream {stream}: {after:?}");
-    }
-}
-
-/// Polls a future a few times, with room for others in between, then drops it.
-async fn poll_some(future: impl Future, times: usize) {
-    let mut future = pin!(future);
-    for _ in 0..times {
-        if future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
-            return;
-        }
-        tokio::task::yield_now().await;
     }
 }
 
@@ -124,9 +107,9 @@ pub async fn commits_a_unit_only_when_every_stream_is_at_the_expected_version(fi
     assert_eq!(subject.head(&a).await, v(5));
 
     if subject.is_batch("expected versions of several streams") {
-        let mixed = Unit { appends: vec![to(&b, v(0), events("no", 1)), to(&a, v(4), vec![])] };
+        let mixed = Unit::of(vec![to(&b, v(0), events("no", 1)), to(&a, v(4), vec![])]);
         assert_wrong_version(&subject.append_one(mixed).await, &a, Exact(v(4)), 5);
-        let demand = Unit { appends: vec![to(&b, v(0), events("b", 1)), to(&a, v(5), vec![])] };
+        let demand = Unit::of(vec![to(&b, v(0), events("b", 1)), to(&a, v(5), vec![])]);
         subject.commit(demand).await;
         assert_eq!((subject.head(&a).await, subject.head(&b).await), (v(5), v(1)));
     }

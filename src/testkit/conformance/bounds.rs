@@ -52,33 +52,29 @@ fn bad_units(subject: &Subject) -> Vec<(&'static str, Unit)> {
         ),
         (
             "too many streams",
-            Unit {
-                appends: [to(&a, v(0), events("x", 1))]
+            Unit::of(
+                [to(&a, v(0), events("x", 1))]
                     .into_iter()
                     .chain((0..limits::UNIT_STREAMS).map(|at| to(&side(at), v(0), vec![])))
                     .collect(),
-            },
+            ),
         ),
         ("a payload too large", unit(&a, v(0), vec![event(vec![7; limits::PAYLOAD_BYTES + 1])])),
         ("a step name too long", unit(&a, v(0), vec![long_step])),
         ("an empty requester", unit(&a, v(0), vec![requester(String::new())])),
         ("a long requester", unit(&a, v(0), vec![requester("r".repeat(limits::REQUESTER_BYTES + 1))])),
-        (
-            "a stream twice",
-            Unit { appends: vec![to(&a, v(0), events("x", 1)), to(&a, v(1), events("x", 1))] },
-        ),
+        ("a stream twice", Unit::of(vec![to(&a, v(0), events("x", 1)), to(&a, v(1), events("x", 1))])),
     ];
     match subject.elsewhere() {
         Some(id) => {
             let away = ACCOUNT.stream(&AggregateId::new(id).expect("valid"));
-            let across =
-                Unit { appends: vec![to(&a, v(0), events("x", 1)), to(&away, v(0), events("x", 1))] };
+            let across = Unit::of(vec![to(&a, v(0), events("x", 1)), to(&away, v(0), events("x", 1))]);
             bad.push(("a stream of another partition", across));
         }
         None => super::skip("streams of other partitions", "the store has one partition"),
     }
     if subject.properties.atomicity == Atomicity::Stream {
-        let two = Unit { appends: vec![to(&a, v(0), events("x", 1)), to(&account(3), v(0), vec![])] };
+        let two = Unit::of(vec![to(&a, v(0), events("x", 1)), to(&account(3), v(0), vec![])]);
         bad.push(("two streams in a unit", two));
     }
     bad

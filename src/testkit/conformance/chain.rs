@@ -57,11 +57,11 @@ pub async fn a_chain_runs_through_units_of_several_streams(fixture: &dyn Fixture
     }
     let (a, b, c, d) = (account(1), account(2), account(3), account(4));
     let list = vec![
-        Unit { appends: vec![to(&a, v(9), events("lost", 1)), to(&b, v(0), events("lost", 1))] },
-        Unit { appends: vec![to(&b, v(0), events("no", 1)), to(&c, v(0), events("no", 1))] },
+        Unit::of(vec![to(&a, v(9), events("lost", 1)), to(&b, v(0), events("lost", 1))]),
+        Unit::of(vec![to(&b, v(0), events("no", 1)), to(&c, v(0), events("no", 1))]),
         unit(&c, v(0), events("no", 1)),
         unit(&d, v(0), events("d", 1)),
-        Unit { appends: vec![to(&d, v(1), events("no", 1)), to(&a, v(0), vec![])] },
+        Unit::of(vec![to(&d, v(1), events("no", 1)), to(&a, v(0), vec![])]),
         unit(&d, v(1), events("no", 1)),
     ];
     let results = subject.append(list).await;
@@ -74,7 +74,7 @@ pub async fn a_chain_runs_through_units_of_several_streams(fixture: &dyn Fixture
     assert_eq!(payloads(&subject.log().await), ["d/0"]);
 }
 
-/// > let units that share no stream succeed and fail apart
+/// > let units that share no stream and no row succeed and fail apart
 ///
 /// # Panics
 /// When the store breaks it.

@@ -1,7 +1,10 @@
 //! Random lists of units, done by the store under test and by the store in memory: all answers are equal.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
@@ -13,6 +16,7 @@ use crate::clock::{SystemClock, Timestamp};
 use crate::event::{EventType, NewRecord, Record};
 use crate::store::ReadFrom::{After, SnapshotBefore};
 use crate::store::memory::MemoryStore;
+use crate::store::rows::{Row, RowChange, RowExpected};
 use crate::store::{AppendFailure, Atomicity, OpenStep, StreamPage, Unit, UnitResult};
 use crate::stream::{ExpectedVersion, Position, StreamName, Version};
 use crate::testkit::{effort, run};
@@ -29,10 +33,13 @@ enum Demand {
     Any,
 }
 
+/// A unit: (stream, demand, records) each, and rows.
+type Drawn = (Vec<(usize, Demand, Vec<u8>)>, BTreeMap<u8, (RowExpected, RowChange)>);
+
 #[derive(Debug, Clone)]
 enum Step {
-    /// Units, each a list of (stream, demand, records).
-    Append(Vec<Vec<(usize, Demand, Vec<u8>)>>),
+    /// Units.
+    Append(Vec<Drawn>),
     /// A stream, and how far below its head.
     Truncate(usize, u64),
     Reopen,
@@ -71,12 +78,37 @@ fn step() -> impl Strategy<Value = Step> {
     let demand =
         prop_oneof![8 => Just(Demand::Met), 1 => (0_u64..4).prop_map(Demand::Off), 1 => Just(Demand::Any)];
     let append = (0..STREAMS * 2, demand, prop::collection::vec(any::<u8>(), 0..4));
-    let unit = prop::collection::vec(append, 1..3);
+    let unit = (prop::collection::vec(append, 1..3), rows());
+    let rows_only = rows().prop_map(|rows| (Vec::new(), rows));
+    let unit = prop_oneof![4 => unit, 1 => rows_only];
     prop_oneof![
         8 => prop::collection::vec(unit, 0..6).prop_map(Step::Append),
         1 => (0..STREAMS * 2, 0_u64..4).prop_map(|(stream, below)| Step::Truncate(stream, below)),
         1 => Just(Step::Reopen),
     ]
+}
+
+/// Some rows. Numbers are small, so that many are as expected.
+fn rows() -> impl Strategy<Value = BTreeMap<u8, (RowExpected, RowChange)>> {
+    let expected = prop_oneof![
+        4 => Just(RowExpected::Any),
+        2 => Just(RowExpected::Absent),
+        2 => Just(RowExpected::Free),
+        2 => (0_u64..4).prop_map(RowExpected::Revision),
+        2 => (0_u64..3).prop_map(RowExpected::Epoch),
+    ];
+    // What lives for no time is expired at once, on whichever clock.
+    let lives = || prop::option::of(prop_oneof![Just(Duration::ZERO), Just(Duration::from_secs(3_600))]);
+    let value = || any::<u8>().prop_map(|byte| Bytes::from(vec![byte; usize::from(byte % 3)]));
+    let change = prop_oneof![
+        2 => Just(RowChange::Keep),
+        3 => (value(), lives()).prop_map(|(value, lives)| RowChange::Put { value, lives }),
+        3 => (value(), lives()).prop_map(|(value, lives)| RowChange::Claim { value, lives }),
+        1 => lives().prop_map(|lives| RowChange::Extend { lives }),
+        2 => Just(RowChange::Remove),
+    ];
+    let some = prop::collection::btree_map(0_u8..3, (expected, change), 1..3);
+    prop_oneof![3 => Just(BTreeMap::new()), 2 => some]
 }
 
 async fn compare(fixture: &dyn Fixture, steps: Vec<Step>) -> Result<(), TestCaseError> {
@@ -147,14 +179,18 @@ fn stream_of(number: usize) -> StreamName {
     if number < STREAMS { account(number) } else { side(number) }
 }
 
-async fn units_of(model: &Model, lists: Vec<Vec<(usize, Demand, Vec<u8>)>>) -> Vec<Unit> {
+async fn units_of(model: &Model, lists: Vec<Drawn>) -> Vec<Unit> {
     let mut heads = Vec::new();
     for number in 0..STREAMS * 2 {
         heads.push(model.head(&stream_of(number)).await.get());
     }
     let batch = model.aggregates.properties.atomicity == Atomicity::Batch;
     let mut units = Vec::new();
-    for list in lists {
+    for (list, rows) in lists {
+        let row = |(name, (expected, change)): (u8, _)| {
+            super::row_records::write(&name.to_string(), expected, change)
+        };
+        let rows: Vec<_> = rows.into_iter().map(row).collect();
         let mut appends = Vec::new();
         for (number, demand, records) in list {
             let head = heads[number];
@@ -168,11 +204,12 @@ async fn units_of(model: &Model, lists: Vec<Vec<(usize, Demand, Vec<u8>)>>) -> V
             appends.push(to(&stream_of(number), expected, records));
         }
         if batch {
-            units.push(Unit { appends });
+            units.push(Unit { appends, rows });
         } else {
             units.extend(
                 appends.into_iter().map(|append| unit(&append.stream, append.expected, append.records)),
             );
+            units.push(Unit::of_rows(rows));
         }
     }
     units
@@ -214,6 +251,8 @@ async fn compare_reads(subject: &Subject, model: &Model) -> Result<(), TestCaseE
         prop_assert_eq!((found.read_to, found.head), (expected.read_to, expected.head));
         prop_assert_eq!(records(found.records), records(expected.records));
     }
+    let told = |rows: Vec<Row>| rows.into_iter().map(super::row_records::told).collect::<Vec<_>>();
+    prop_assert_eq!(told(subject.rows().await), told(logs.rows().await));
     compare_open_steps(subject, &model.sides).await
 }
 
@@ -246,6 +285,10 @@ fn answers(results: &[UnitResult]) -> Vec<String> {
     let answer = |result: &UnitResult| match result {
         Ok(committed) => format!("from {}", committed.first),
         Err(AppendFailure::Refused(error) | AppendFailure::Unknown(error)) => format!("{}", error.kind()),
+        Err(AppendFailure::WrongRow(wrong)) => {
+            let found = wrong.found.clone().map(super::row_records::told);
+            format!("row {}: expected {}, found {found:?}", wrong.key, wrong.expected)
+        }
         Err(failure) => failure.to_string(),
     };
     results.iter().map(answer).collect()

@@ -34,6 +34,7 @@ use crate::stream::{StreamName, Version};
 pub mod append;
 pub mod bounds;
 pub mod chain;
+pub mod close;
 pub mod concurrency;
 pub mod differential;
 pub mod hold;
@@ -41,10 +42,13 @@ pub mod logs;
 pub mod open_steps;
 pub mod order;
 pub mod properties;
+pub mod read_rows;
 pub mod read_streams;
+pub mod rows;
 pub mod truncate;
 
 mod records;
+mod row_records;
 
 /// One new store, closed and opened again at will, with hooks for what cannot be reached from outside.
 #[async_trait]
@@ -155,6 +159,32 @@ macro_rules! conformance {
                 removes_nothing_after_through_and_nothing_above_the_head
                 leaves_everything_else_as_it_is_and_shows_the_floor
                 never_lowers_a_floor
+            }
+            rows {
+                commits_a_unit_only_when_every_row_is_as_expected
+                commits_records_and_rows_together_or_not_at_all
+                a_dropped_unit_with_rows_is_done_whole_or_not_at_all
+                treats_units_that_share_a_row_as_a_chain
+                gives_numbers_that_are_never_used_again
+                tells_the_expiry_of_rows_by_its_own_clock
+                rows_wait_for_nobody_who_writes_records
+                each_free_row_has_exactly_one_claimer
+                units_of_several_rows_never_lock_each_other_out
+                refuses_a_unit_whose_rows_break_a_bound
+            }
+            read_rows {
+                shows_every_row_as_the_last_unit_left_it
+                leaves_removed_rows_out_and_returns_the_others_by_key
+                returns_what_follows_of_a_prefix
+                tells_its_own_time_at_a_read_of_rows
+                refuses_a_read_of_rows_that_breaks_a_bound
+            }
+            close {
+                stamps_every_later_unit_after_the_time
+                shows_every_record_at_or_before_the_time
+                never_answers_an_earlier_time
+                answers_the_time_asked_for_or_its_own
+                answers_only_when_closing_is_durable
             }
             hold {
                 nobody_else_writes_while_a_partition_is_held

@@ -53,11 +53,10 @@ async fn settled_by_a_batch(subject: &Subject) {
         return;
     }
     let (a, open, new) = (account(1), side(1), side(4));
-    let settle =
-        Unit { appends: vec![to(&open, v(8), vec![accepted(1, "d", 1)]), to(&a, v(0), events("a", 1))] };
+    let settle = Unit::of(vec![to(&open, v(8), vec![accepted(1, "d", 1)]), to(&a, v(0), events("a", 1))]);
     subject.commit(settle).await;
     let both = vec![requested(4, "a", 1), accepted(4, "a", 2)];
-    subject.commit(Unit { appends: vec![to(&new, v(0), both), to(&a, v(1), events("a", 1))] }).await;
+    subject.commit(Unit::of(vec![to(&new, v(0), both), to(&a, v(1), events("a", 1))])).await;
     assert_eq!(listed(subject).await, set([]));
 }
 

@@ -27,9 +27,8 @@ pub async fn gives_versions_and_positions_without_gaps_in_commit_order(fixture: 
     }
     if subject.is_batch("the order within units of several streams") {
         // Not in the order of the names: in the order given.
-        let mixed = Unit {
-            appends: vec![to(&c, v(1), events("c", 2)), to(&b, v(2), vec![]), to(&a, v(4), events("a", 2))],
-        };
+        let mixed =
+            Unit::of(vec![to(&c, v(1), events("c", 2)), to(&b, v(2), vec![]), to(&a, v(4), events("a", 2))]);
         commit_and_note(&subject, vec![mixed], &mut expected).await;
     }
     let subject = subject.reopen(fixture).await;

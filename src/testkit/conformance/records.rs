@@ -1,6 +1,9 @@
 //! Streams, records and units for the suite, and the store under test with short words for its calls.
 
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -129,6 +132,17 @@ pub(super) fn unit(
 /// The payloads, in order.
 pub(super) fn payloads(records: &[Record]) -> Vec<Bytes> {
     records.iter().map(|record| record.data.payload.clone()).collect()
+}
+
+/// Polls a future a few times, with room for others in between, then drops it.
+pub(super) async fn poll_some(future: impl Future, times: usize) {
+    let mut future = pin!(future);
+    for _ in 0..times {
+        if future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
 }
 
 /// The store under test.

@@ -23,9 +23,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventType;
 use crate::partition::PartitionId;
+use crate::store::rows::{RowsPage, RowsRead};
 use crate::store::{
     AppendFailure, EventStore, LogPage, OpenStep, OpenStepsRead, StoreProperties, StreamPage, StreamRead,
     Unit, UnitResult,
@@ -75,6 +77,7 @@ struct Late {
 enum Write {
     Append(PartitionId, Vec<Unit>),
     Truncate(StreamName, Version),
+    Close(Vec<PartitionId>, Timestamp),
 }
 
 impl FaultyStore {
@@ -203,6 +206,9 @@ impl FaultyStore {
                 Write::Truncate(stream, through) => {
                     drop(self.network.inner.truncate(&stream, through).await);
                 }
+                Write::Close(partitions, through) => {
+                    drop(self.network.inner.close_partitions(&partitions, through).await);
+                }
             }
         }
     }
@@ -215,6 +221,33 @@ impl FaultyStore {
                 Err(unavailable(what))
             }
             Some(Fault::Crash(_)) => self.crash().await,
+        };
+        self.stop_if_dead().await;
+        answer
+    }
+
+    /// A change that is done or not, as a list of one unit is.
+    async fn change<T>(&self, what: &str, late: Write, change: impl Future<Output = Result<T>>) -> Result<T> {
+        let answer = match self.begin(false).await {
+            None | Some(Fault::Delay(_)) => change.await,
+            Some(Fault::Unavailable) => Err(unavailable(what)),
+            Some(Fault::Unknown(done)) => {
+                if done.of(1) == 1 {
+                    drop(change.await);
+                }
+                Err(unknown(what))
+            }
+            Some(Fault::UnknownFrom(_)) => Err(unknown(what)),
+            Some(Fault::Late(after_calls)) => {
+                self.send_late(after_calls, late);
+                Err(unknown(what))
+            }
+            Some(Fault::Crash(done)) => {
+                if done.of(1) == 1 {
+                    drop(change.await);
+                }
+                self.crash().await
+            }
         };
         self.stop_if_dead().await;
         answer
@@ -323,29 +356,21 @@ impl EventStore for FaultyStore {
     }
 
     async fn truncate(&self, stream: &StreamName, through: Version) -> Result<Version> {
-        let truncate = self.network.inner.truncate(stream, through);
-        let answer = match self.begin(false).await {
-            None | Some(Fault::Delay(_)) => truncate.await,
-            Some(Fault::Unavailable) => Err(unavailable("a truncation")),
-            Some(Fault::Unknown(done)) => {
-                if done.of(1) == 1 {
-                    drop(truncate.await);
-                }
-                Err(unknown("a truncation"))
-            }
-            Some(Fault::UnknownFrom(_)) => Err(unknown("a truncation")),
-            Some(Fault::Late(after_calls)) => {
-                self.send_late(after_calls, Write::Truncate(stream.clone(), through));
-                Err(unknown("a truncation"))
-            }
-            Some(Fault::Crash(done)) => {
-                if done.of(1) == 1 {
-                    drop(truncate.await);
-                }
-                self.crash().await
-            }
-        };
-        self.stop_if_dead().await;
-        answer
+        let late = Write::Truncate(stream.clone(), through);
+        self.change("a truncation", late, self.network.inner.truncate(stream, through)).await
+    }
+
+    async fn rows(&self, read: RowsRead) -> Result<RowsPage> {
+        self.read("a read of rows", self.network.inner.rows(read)).await
+    }
+
+    async fn close_partitions(
+        &self,
+        partitions: &[PartitionId],
+        through: Timestamp,
+    ) -> Result<Vec<Timestamp>> {
+        let late = Write::Close(partitions.to_vec(), through);
+        let close = self.network.inner.close_partitions(partitions, through);
+        self.change("closing partitions", late, close).await
     }
 }

@@ -24,7 +24,7 @@ impl Done {
 }
 
 /// What goes wrong with one call. A read has no unknown outcome: what loses an append's answer makes a
-/// read fail as [`Fault::Unavailable`] does. A truncation counts as a list of one unit.
+/// read fail as [`Fault::Unavailable`] does. A truncation and a closing count as a list of one unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fault {
     /// Nothing is done, and the answer says so.

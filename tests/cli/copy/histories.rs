@@ -1,10 +1,15 @@
 //! Random histories, moved through stores of each kind: what comes out is what went in.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
+use sidestream::Timestamp;
+use sidestream::partition::PartitionId;
+use sidestream::store::rows::{RowChange, RowExpected, RowKey, RowWrite};
 use sidestream::store::transfer::{Places, copy};
+use sidestream::store::{EventStore, Unit};
 use sidestream::testkit::effort;
 
 use super::life::{
@@ -25,6 +30,10 @@ enum Happening {
     Truncate(u64, u64),
     OpenStep(u64),
     Recover,
+    /// A row is claimed, or removed.
+    Row(u8, bool),
+    /// All partitions are closed at that moment.
+    Close,
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -38,7 +47,21 @@ fn happening() -> impl Strategy<Value = Happening> {
         3 => (0_u64..3, left).prop_map(|(stream, left)| Happening::Truncate(stream, left)),
         1 => (0_u64..4).prop_map(Happening::OpenStep),
         1 => Just(Happening::Recover),
+        2 => (0_u8..4, any::<bool>()).prop_map(|(name, is_removed)| Happening::Row(name, is_removed)),
+        1 => Just(Happening::Close),
     ]
+}
+
+async fn row(store: &dyn EventStore, name: u8, is_removed: bool) {
+    let lives = (name > 1).then_some(Duration::from_secs(60));
+    let change = match is_removed {
+        true => RowChange::Remove,
+        false => RowChange::Claim { value: vec![name; usize::from(name)].into(), lives },
+    };
+    let key = RowKey::new("copied", format!("{name}")).unwrap();
+    let write = RowWrite { key, expected: RowExpected::Any, change };
+    let partition = PartitionId::new(u16::from(name) % store.properties().partitions.get());
+    store.append(partition, vec![Unit::of_rows(vec![write])]).await.remove(0).unwrap();
 }
 
 async fn check(kinds: [Kind; 3], history: &[Happening]) {
@@ -63,6 +86,11 @@ async fn check(kinds: [Kind; 3], history: &[Happening]) {
                 leave_open(&store, &account(number), tx(format!("{at}open"))).await
             }
             Happening::Recover => drop(recover(&store).await),
+            Happening::Row(name, is_removed) => row(&*shared, *name, *is_removed).await,
+            Happening::Close => {
+                let all: Vec<_> = shared.properties().partitions.all().collect();
+                shared.close_partitions(&all, Timestamp::MAX).await.unwrap();
+            }
         }
     }
     let before = Dump::of(&*store.share()).await;
@@ -73,6 +101,7 @@ async fn check(kinds: [Kind; 3], history: &[Happening]) {
         let places = Places { source: from.url(), target: to.url() };
         let report = copy(source.share(), target.share(), &places, Arc::new(|_| ())).await.unwrap().unwrap();
         assert!(report.verified && report.open_steps == before.steps.len() as u64);
+        assert_eq!(report.rows, before.rows.len() as u64);
         source.close().await;
         target.close().await;
         assert_eq!(to.dump().await, before);

@@ -8,8 +8,9 @@ use sidestream::event::Record;
 use sidestream::partition::PartitionCount;
 use sidestream::store::OpenStep;
 use sidestream::store::postgres::PostgresStore;
+use sidestream::store::rows::KeptRow;
 use sidestream::store::sqlite::SqliteStore;
-use sidestream::store::transfer::{Floor, LogHead, Transfer};
+use sidestream::store::transfer::{Floor, LogHead, RowPlace, Transfer};
 use sidestream::stream::Position;
 use tempfile::TempDir;
 
@@ -132,6 +133,7 @@ pub struct Dump {
     pub heads: Vec<LogHead>,
     pub floors: Vec<Floor>,
     pub steps: Vec<OpenStep>,
+    pub rows: Vec<(RowPlace, KeptRow)>,
 }
 
 impl Dump {
@@ -156,7 +158,8 @@ impl Dump {
         });
         let (floors, steps) =
             (store.floors(None, 4_096).await.unwrap(), store.steps_by_name(None, 4_096).await.unwrap());
-        Self { id: store.properties().id.to_string(), logs, heads, floors, steps }
+        let rows = store.kept_rows(None, 4_096).await.unwrap();
+        Self { id: store.properties().id.to_string(), logs, heads, floors, steps, rows }
     }
 
     pub fn records(&self) -> usize {

@@ -78,7 +78,7 @@ impl Names {
         };
         let version = Version::new(u64::try_from(expected).expect("a small number"));
         let account = append(&self.account, ExpectedVersion::Exact(version));
-        Unit { appends: vec![account, append(&self.sides[transaction], ExpectedVersion::NoStream)] }
+        Unit::of(vec![account, append(&self.sides[transaction], ExpectedVersion::NoStream)])
     }
 
     fn head(&self, database: &Database, stream: &StreamName) -> Result<Version> {

@@ -59,7 +59,7 @@ fn unit() -> (Unit, Vec<Version>) {
     ];
     let append = |(stream, records)| StreamAppend { stream, expected: ExpectedVersion::Any, records };
     let appends: Vec<_> = streams.into_iter().map(append).collect();
-    (Unit { appends }, [1, 1, 5, 1, 1 << 40].map(Version::new).to_vec())
+    (Unit::of(appends), [1, 1, 5, 1, 1 << 40].map(Version::new).to_vec())
 }
 
 /// Reads all records of a body.
@@ -214,7 +214,7 @@ fn the_bytes_never_change() {
         (ACCOUNT.side_stream(&id, transaction), vec![record(requested, Some(cause(transaction)), b"")]),
     ];
     let append = |(stream, records)| StreamAppend { stream, expected: ExpectedVersion::Any, records };
-    let unit = Unit { appends: appends.map(append).to_vec() };
+    let unit = Unit::of(appends.map(append).to_vec());
     let bytes = encode(&unit, &[Version::new(8), Version::new(1)]);
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let pinned = "010172282b8f9d8656ff927e18f022b2b4ea09636170747572653a31303132333435363738396162\

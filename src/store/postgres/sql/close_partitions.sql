@@ -1,0 +1,1 @@
+SELECT partition, closed FROM sidestream.close_partitions($1, $2, $3)

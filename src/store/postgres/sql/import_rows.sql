@@ -1,0 +1,1 @@
+SELECT sidestream.import_rows($1, $2, $3, $4, $5, $6, $7, $8, $9)

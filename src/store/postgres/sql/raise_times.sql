@@ -1,0 +1,1 @@
+SELECT sidestream.raise_times($1, $2)

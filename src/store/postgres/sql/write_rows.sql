@@ -1,0 +1,1 @@
+SELECT sidestream.write_rows($1, $2, $3, $4, $5, $6, $7, $8)

@@ -1,0 +1,1 @@
+SELECT partition, least FROM closed

@@ -1,0 +1,1 @@
+INSERT OR REPLACE INTO closed VALUES (?1, ?2)
