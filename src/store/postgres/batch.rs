@@ -25,8 +25,8 @@ pub(super) struct Batch<'l> {
     keys: Vec<Vec<u8>>,
     names: Vec<&'l str>,
     heads: Vec<i64>,
-    /// Whether the stream is to get its first record.
-    are_new: Vec<bool>,
+    /// The places of the streams that have to be looked up: those that are to get their first record are not.
+    known: Vec<i32>,
     of_stream: Vec<i32>,
     versions: Vec<i64>,
     numbers_1: Vec<i64>,
@@ -87,7 +87,9 @@ impl<'l> Batch<'l> {
             self.keys.push(StreamKey::of(name).to_vec());
             self.names.push(name.as_str());
             self.heads.push(stored(head.get()));
-            self.are_new.push(head == Version::EMPTY && has_records);
+            if head > Version::EMPTY || !has_records {
+                self.known.push(place);
+            }
         }
         place
     }
@@ -129,7 +131,7 @@ impl<'l> Batch<'l> {
             (&self.keys, Type::BYTEA_ARRAY),
             (&self.names, Type::TEXT_ARRAY),
             (&self.heads, Type::INT8_ARRAY),
-            (&self.are_new, Type::BOOL_ARRAY),
+            (&self.known, Type::INT4_ARRAY),
             (&self.of_stream, Type::INT4_ARRAY),
             (&self.versions, Type::INT8_ARRAY),
             (&self.numbers_1, Type::INT8_ARRAY),

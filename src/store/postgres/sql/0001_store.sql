@@ -95,13 +95,14 @@ END $$;
 
 -- Appends to some partitions, in rising order, what is demanded to be true of streams (their keys, and the versions that
 -- they are at), whole or not at all: where one is elsewhere, nothing is written. Stream k lies in the partition
--- `partitions[of_partition[k]]`. Record i belongs to the stream `of_stream[i]`; the records of a partition, `counts` of
+-- `partitions[of_partition[k]]`. Those of `known` are looked up; the others are to get their first record, and should they
+-- be there, the unique index refuses it, and with it the append. Record i belongs to the stream `of_stream[i]`; the records of a partition, `counts` of
 -- them, stand together, and get the positions after `bases`. All locks are those of partitions and are taken in their
 -- order, so no two callers wait for each other. Whoever keeps a partition locked for long is told of instead of waited
 -- for; where others' partitions would have to wait along, soon.
 CREATE FUNCTION sidestream.append(
     partitions int4[], counts int8[], in_quorum bool,
-    of_partition int4[], keys bytea[], names text[], heads int8[], are_new bool[],
+    of_partition int4[], keys bytea[], names text[], heads int8[], known int4[],
     of_stream int4[], versions int8[], numbers_1 int8[], numbers_2 int8[], checksums int4[], kinds int2[],
     schemas int4[], effects bool[], transactions uuid[], types text[], codecs text[], steps text[],
     fingerprints bytea[], requesters bytea[], payloads bytea[],
@@ -137,13 +138,19 @@ BEGIN
         shifts[place] := base - count;
         count := count + counts[place];
     END LOOP;
-    -- A statement of its own: it has to see what was committed while the locks were waited for.
-    SELECT EXISTS (SELECT FROM unnest(of_partition, keys, heads, are_new) AS k(place, key, head, is_new)
-        WHERE k.head <> coalesce(
-            CASE WHEN NOT k.is_new THEN (SELECT r.version FROM sidestream.records r
-                WHERE r.partition = partitions[k.place] AND r.key = k.key ORDER BY r.version DESC LIMIT 1) END,
-            (SELECT f.floor FROM sidestream.floors f WHERE f.partition = partitions[k.place] AND f.key = k.key),
-            0)) INTO is_elsewhere;
+    -- Statements of their own: they have to see what was committed while the locks were waited for.
+    SELECT EXISTS (SELECT FROM unnest(known) AS k WHERE heads[k] <> coalesce(
+        (SELECT r.version FROM sidestream.records r
+            WHERE r.partition = partitions[of_partition[k]] AND r.key = keys[k] ORDER BY r.version DESC LIMIT 1),
+        (SELECT f.floor FROM sidestream.floors f
+            WHERE f.partition = partitions[of_partition[k]] AND f.key = keys[k]),
+        0)) INTO is_elsewhere;
+    -- A stream of which all was removed is no new one.
+    IF NOT is_elsewhere AND EXISTS (SELECT FROM sidestream.floors f WHERE f.partition = ANY (partitions)) THEN
+        SELECT EXISTS (SELECT FROM generate_series(1, cardinality(keys)) AS k WHERE heads[k] = 0 AND EXISTS (
+            SELECT FROM sidestream.floors f
+                WHERE f.partition = partitions[of_partition[k]] AND f.key = keys[k])) INTO is_elsewhere;
+    END IF;
     IF is_elsewhere THEN
         FOR place IN 1 .. cardinality(partitions) LOOP
             UPDATE sidestream.partitions p SET position = bases[place] WHERE p.partition = partitions[place];
@@ -160,17 +167,16 @@ BEGIN
     FROM generate_series(1, count::int4) AS i;
 END $$;
 
--- Where streams are, in the order of their keys. Of those that are to get their first record only the floors are looked
--- at: should they be there, the unique index refuses that record, and with it the append.
-CREATE FUNCTION sidestream.heads(in_partition int4, keys bytea[], are_new bool[]) RETURNS int8[]
+-- Where streams are, in the order of their keys.
+CREATE FUNCTION sidestream.heads(in_partition int4, keys bytea[]) RETURNS int8[]
 LANGUAGE plpgsql VOLATILE SET enable_sort = off SET enable_seqscan = off AS $$
 BEGIN
     RETURN (SELECT coalesce(array_agg(coalesce(
-        CASE WHEN NOT k.is_new THEN (SELECT r.version FROM sidestream.records r
-            WHERE r.partition = in_partition AND r.key = k.key ORDER BY r.version DESC LIMIT 1) END,
+        (SELECT r.version FROM sidestream.records r
+            WHERE r.partition = in_partition AND r.key = k.key ORDER BY r.version DESC LIMIT 1),
         (SELECT f.floor FROM sidestream.floors f WHERE f.partition = in_partition AND f.key = k.key),
         0) ORDER BY k.place), '{}')
-    FROM unnest(keys, are_new) WITH ORDINALITY AS k(key, is_new, place));
+    FROM unnest(keys) WITH ORDINALITY AS k(key, place));
 END $$;
 
 -- A commit of this transaction has to be durable, and where a quorum is demanded, on a quorum.
@@ -215,7 +221,7 @@ END $$;
 -- An append to one partition that opens or settles steps of other appends, in one round trip and one transaction.
 CREATE FUNCTION sidestream.append_tracked(
     partitions int4[], counts int8[], in_quorum bool,
-    of_partition int4[], keys bytea[], names text[], heads int8[], are_new bool[],
+    of_partition int4[], keys bytea[], names text[], heads int8[], known int4[],
     of_stream int4[], versions int8[], numbers_1 int8[], numbers_2 int8[], checksums int4[], kinds int2[],
     schemas int4[], effects bool[], transactions uuid[], types text[], codecs text[], steps text[],
     fingerprints bytea[], requesters bytea[], payloads bytea[],
@@ -227,7 +233,7 @@ CREATE FUNCTION sidestream.append_tracked(
 ) LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     SELECT a.bases, a.times, a.is_elsewhere INTO bases, times, is_elsewhere FROM sidestream.append(
-        partitions, counts, in_quorum, of_partition, keys, names, heads, are_new, of_stream, versions, numbers_1,
+        partitions, counts, in_quorum, of_partition, keys, names, heads, known, of_stream, versions, numbers_1,
         numbers_2, checksums, kinds, schemas, effects, transactions, types, codecs, steps, fingerprints, requesters,
         payloads) a;
     IF NOT is_elsewhere THEN
@@ -256,7 +262,7 @@ BEGIN
     IF found_mark > 0 THEN
         PERFORM sidestream.refuse_mark(found_mark);
     END IF;
-    head := (sidestream.heads(in_partition, ARRAY[in_key], ARRAY[false]))[1];
+    head := (sidestream.heads(in_partition, ARRAY[in_key]))[1];
     SELECT f.floor INTO floor FROM sidestream.floors f WHERE f.partition = in_partition AND f.key = in_key;
     floor := coalesce(floor, 0);
     IF in_through > head OR in_through <= floor THEN
@@ -373,7 +379,7 @@ BEGIN
     IF stands <> in_after THEN
         RETURN;
     END IF;
-    elsewhere := sidestream.heads(in_partition, keys, array_fill(false, ARRAY[cardinality(keys)]));
+    elsewhere := sidestream.heads(in_partition, keys);
     IF elsewhere IS DISTINCT FROM heads THEN
         RETURN;
     END IF;

@@ -1,1 +1,1 @@
-SELECT sidestream.heads($1, $2, array_fill(false, ARRAY[cardinality($2)]))
+SELECT sidestream.heads($1, $2)
