@@ -12,6 +12,7 @@ use crate::event::{EventType, NewRecord, Record, RecordKind};
 use crate::limits;
 use crate::partition::{PartitionCount, PartitionId};
 use crate::store::admission::{Admission, check, too_long};
+use crate::store::changes::Changes;
 use crate::store::{
     AppendFailure, Atomicity, Committed, EventStore, LogPage, LogScope, OpenStep, OpenStepsRead, ReadFrom,
     StoreProperties, StreamAppend, StreamPage, StreamRead, Unit, UnitResult,
@@ -24,6 +25,7 @@ pub struct MemoryStore {
     properties: StoreProperties,
     clock: Arc<dyn Clock>,
     content: Arc<Mutex<Content>>,
+    changes: Arc<Changes>,
 }
 
 impl MemoryStore {
@@ -41,7 +43,8 @@ impl MemoryStore {
             StoreProperties { id: clock.new_id(), partitions, atomicity, log: LogScope::AllStreams };
         let logs = partitions.all().map(|_| Log::default()).collect();
         let content = Content { logs, ..Content::default() };
-        Self { properties, clock, content: Arc::new(Mutex::new(content)) }
+        let changes = Arc::new(Changes::new(usize::from(partitions.get())));
+        Self { properties, clock, content: Arc::new(Mutex::new(content)), changes }
     }
 
     fn lock(&self) -> MutexGuard<'_, Content> {
@@ -82,7 +85,11 @@ impl EventStore for MemoryStore {
             unit.appends.into_iter().for_each(|append| content.write(partition, append));
             Ok(committed)
         };
-        units.into_iter().map(&mut append).collect()
+        let results = units.into_iter().map(&mut append).collect();
+        let head = content.log(partition).map_or(Position::START, |log| log.head);
+        drop(content);
+        self.changes.advance(partition, head);
+        results
     }
 
     async fn read_streams(&self, reads: Vec<StreamRead>) -> Vec<Result<StreamPage>> {
@@ -126,6 +133,10 @@ impl EventStore for MemoryStore {
 
     async fn truncate(&self, stream: &StreamName, through: Version) -> Result<Version> {
         self.lock().truncate(stream, through)
+    }
+
+    async fn changed(&self, partition: PartitionId, after: Position) {
+        self.changes.past(partition, after).await
     }
 }
 

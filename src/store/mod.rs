@@ -18,6 +18,7 @@ pub use crate::protocol::Atomicity;
 use crate::stream::{ExpectedVersion, Position, StreamName, Version};
 
 pub mod admission;
+mod changes;
 mod dealt;
 pub mod memory;
 pub mod placed;
@@ -343,6 +344,13 @@ pub trait EventStore: fmt::Debug + Send + Sync + 'static {
     async fn hold(&self, _partition: PartitionId) -> Result<Option<Box<dyn HeldPartition>>> {
         Ok(None)
     }
+
+    /// Returns once the partition's log may have got past `after`: a hint that saves a reader some polling, and no
+    /// more. It may return early and without cause, and may miss what other processes write: whoever waits for it polls
+    /// besides. The default never returns.
+    async fn changed(&self, _partition: PartitionId, _after: Position) {
+        std::future::pending().await
+    }
 }
 
 /// A partition that nobody else writes to.
@@ -390,5 +398,9 @@ impl<S: EventStore + ?Sized> EventStore for std::sync::Arc<S> {
 
     async fn hold(&self, partition: PartitionId) -> Result<Option<Box<dyn HeldPartition>>> {
         (**self).hold(partition).await
+    }
+
+    async fn changed(&self, partition: PartitionId, after: Position) {
+        (**self).changed(partition, after).await
     }
 }

@@ -82,4 +82,8 @@ impl<S: EventStore, C: Changes> EventStore for Changed<S, C> {
     async fn truncate(&self, stream: &StreamName, through: Version) -> Result<Version> {
         self.0.truncate(stream, through).await
     }
+
+    async fn changed(&self, partition: PartitionId, after: Position) {
+        self.0.changed(partition, after).await
+    }
 }

@@ -186,6 +186,10 @@ impl EventStore for PostgresStore {
         let session = self.core.writers.session().await?;
         Ok(Some(Box::new(Held::begin(&self.core, session, partition).await?)))
     }
+
+    async fn changed(&self, partition: PartitionId, after: Position) {
+        self.core.changes.past(partition, after).await;
+    }
 }
 
 /// One more than a page has shows whether anything follows.

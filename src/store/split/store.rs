@@ -233,4 +233,8 @@ impl EventStore for SplitStore {
         }
         self.part(number_of(stream)).truncate(stream, through).await
     }
+
+    async fn changed(&self, partition: PartitionId, after: Position) {
+        self.ledger.changed(partition, after).await
+    }
 }

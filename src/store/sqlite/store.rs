@@ -233,6 +233,14 @@ impl EventStore for SqliteStore {
         self.request(Request::Truncate(Truncate { stream, through, reply })).await?;
         floor.await.map_err(|_| died(&self.core.status))?
     }
+
+    async fn changed(&self, partition: PartitionId, after: Position) {
+        match &self.writer {
+            Some(door) => door.live.changes().past(partition, after).await,
+            // Another process writes.
+            None => std::future::pending().await,
+        }
+    }
 }
 
 impl Drop for Door {

@@ -348,4 +348,10 @@ impl EventStore for FaultyStore {
         self.stop_if_dead().await;
         answer
     }
+
+    /// A hint that nothing depends on: it is no call, and meets no fault.
+    async fn changed(&self, partition: PartitionId, after: Position) {
+        self.network.inner.changed(partition, after).await;
+        self.stop_if_dead().await;
+    }
 }
