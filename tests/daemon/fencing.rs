@@ -72,6 +72,7 @@ fn two_views_on_one_file_fence_each_other_as_two_processes_do() {
         let mut first = start(Arc::clone(&store), Journal::default(), &one, 1, hurried());
         first.until_caught_up_at(2).await;
         let mut second = start(Arc::clone(&store), Journal::default(), &other, 2, hurried());
+        second.until_caught_up_at(2).await;
         pay(&*store, "1", &[3]).await;
         second.until_caught_up_at(3).await;
         assert_eq!(in_time("its end", first.task).await.unwrap().unwrap_err().kind(), ErrorKind::Fenced);

@@ -75,33 +75,22 @@ fn a_view_that_another_process_keeps_locked_is_waited_for() {
 fn a_full_view_database_parks_nothing_and_goes_on_with_room() {
     run(async {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("view.db");
-        let view = SqliteView::open(&path).unwrap();
+        let options = SqliteView::builder(directory.path().join("view.db"));
+        let view = options.clone().most_pages(16).open().unwrap();
         let store: Arc<dyn EventStore> = Arc::new(memory(1));
-        let definition = |most: i64| Full(most);
-        for minor in 0..200 {
-            pay(&*store, "1", &[minor]).await;
+        for minor in 0..2_000 {
+            append(&*store, &account("1"), vec![deposit(minor)]).await;
         }
-        let mut running = start(Arc::clone(&store), definition(0), &view, 1, hurried());
-        let status = running.until_caught_up_at(200).await;
-        assert!(status.parked.is_empty());
+        let mut running = start(Arc::clone(&store), Journal::default(), &view, 1, hurried());
+        let status = running.until("full", |status| matches!(status.state, State::Waiting(_))).await;
+        assert!(status.state.to_string().contains("full") && status.parked.is_empty(), "{status:?}");
+        running.stop().await.unwrap();
+        let view = options.open().unwrap();
+        let mut running = start(Arc::clone(&store), Journal::default(), &view, 1, hurried());
+        assert!(running.until_caught_up_at(2_000).await.parked.is_empty());
+        assert_eq!(view.journal(&*store, ONE).await, fold(&*store, ONE).await);
         running.stop().await.unwrap();
     });
-}
-
-/// Writes wide rows.
-struct Full(i64);
-
-impl sidestream::projection::Projection<sidestream::projection::SqliteRows> for Full {
-    const NAME: &'static str = "full";
-
-    async fn apply(
-        &self,
-        _rows: &mut sidestream::projection::SqliteRows,
-        _event: &sidestream::projection::Event<'_>,
-    ) -> Result<(), sidestream::projection::Failure> {
-        Ok(())
-    }
 }
 
 #[test]

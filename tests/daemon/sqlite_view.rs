@@ -108,8 +108,9 @@ fn a_handler_cannot_end_its_transaction_or_touch_the_views_own_tables() {
             let status = running.until_caught_up_at(1).await;
             assert_eq!(status.parked.len(), 1, "{statement}: {status:?}");
             running.stop().await.unwrap();
-            let rows =
-                view.read(|connection| connection.query_row("SELECT count(*) FROM t", [], |row| row.get(0)));
+            let rows = view.read(|connection| {
+                connection.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0))
+            });
             assert_eq!(rows.await.unwrap(), 0_i64, "{statement}");
         }
     });
@@ -146,8 +147,9 @@ fn two_versions_of_a_projection_live_side_by_side() {
         pay(&*store, "1", &[4]).await;
         old.until_caught_up_at(4).await;
         new.until_caught_up_at(4).await;
-        let sum =
-            view.read(|connection| connection.query_row("SELECT minor FROM sums", [], |row| row.get(0)));
+        let sum = view.read(|connection| {
+            connection.query_row("SELECT minor FROM sums", [], |row| row.get::<_, i64>(0))
+        });
         assert_eq!(sum.await.unwrap(), 10_i64);
         assert_eq!(view.journal(&*store, ONE).await, fold(&*store, ONE).await);
         old.stop().await.unwrap();

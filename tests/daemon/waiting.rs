@@ -66,8 +66,8 @@ fn a_parked_account_and_a_stopped_projection_are_told() {
         assert_eq!(unknown.kind(), ErrorKind::Invalid);
         // Somebody else takes the partition over.
         let other = builder().epoch(2).project(Journal::default(), view.clone()).start().unwrap();
-        let outcome =
-            accounts.handle(&id("good"), TransactionId::derive("w", "9"), Command::Deposit { minor: 9 });
+        let good = id("good");
+        let outcome = accounts.handle(&good, TransactionId::derive("w", "9"), Command::Deposit { minor: 9 });
         let Outcome::Accepted(receipt) = outcome.await.unwrap() else { panic!("refused") };
         in_time("the other", other.wait_for("journal", &id("good"), receipt)).await.unwrap();
         let error = in_time("its end", daemon.wait_for("journal", &id("good"), receipt)).await.unwrap_err();

@@ -136,7 +136,8 @@ fn set_up(connection: &Connection, options: &Options) -> Result<()> {
     }
     // 2 is FULL, 1 is NORMAL.
     set(connection, "synchronous", if options.may_lose_the_latest { 1 } else { 2 })?;
-    SETTINGS.iter().try_for_each(|(name, value)| set(connection, name, *value))
+    SETTINGS.iter().try_for_each(|(name, value)| set(connection, name, *value))?;
+    options.most_pages.map_or(Ok(()), |pages| set(connection, "max_page_count", i64::from(pages)))
 }
 
 /// Sets, and reads back.
