@@ -11,8 +11,8 @@ use crate::codec::Codecs;
 use crate::error::{Error, ErrorKind};
 use crate::event::Record;
 use crate::projection::definition::{Definition, Failure, Local, Rules};
+use crate::projection::failure::ViewFailure;
 use crate::projection::progress::Progress;
-use crate::projection::view::ViewFailure;
 
 /// Events that a view applies in one transaction, by [`run`](Self::run).
 pub struct Batch<R> {

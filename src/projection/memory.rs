@@ -7,15 +7,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use tokio::runtime::Handle;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::partition::PartitionId;
 use crate::projection::batch::Batch;
 use crate::projection::definition::Definition;
+use crate::projection::failure::{ViewFailure, fenced, lost};
 use crate::projection::parked::{Audited, Parked};
 use crate::projection::place::Place;
 use crate::projection::progress::Progress;
-use crate::projection::view::{Change, Limits, Opened, View, ViewFailure, Work};
-use crate::projection::worker::{Lost, Worker};
+use crate::projection::view::{Change, Limits, Opened, View, Work};
+use crate::projection::worker::Worker;
 use crate::stream::Position;
 
 /// States in memory, one of type `S` for each partition of each projection. Clones share them.
@@ -67,7 +68,7 @@ impl<S: Clone + Default + Send + 'static> MemoryView<S> {
         let job = move || batch.run(&mut state, &progress, &runtime).map(|()| state);
         // Whoever is given up has only changed a copy.
         let done = self.worker.run(watched, limits.timeout, || true, job).await;
-        done.map_err(|lost| failure(lost, limits))?
+        done.map_err(|how| lost(how, limits.timeout))?
     }
 
     fn state_of(&self, place: &Place, epoch: u64, work: &Work<S>) -> Result<S, ViewFailure> {
@@ -76,23 +77,6 @@ impl<S: Clone + Default + Send + 'static> MemoryView<S> {
         kept.guard(place, epoch, work)?;
         Ok(kept.state.clone())
     }
-}
-
-/// A lost job, as a view tells it.
-pub(super) fn failure(lost: Lost, limits: Limits) -> ViewFailure {
-    match lost {
-        Lost::Stuck(index) => {
-            let cause = format!("the handler did not return within {:?}", limits.timeout);
-            ViewFailure::Handler { index, cause, error: None }
-        }
-        Lost::Gone(error) => ViewFailure::View(error),
-    }
-}
-
-/// Somebody else has the place.
-pub(super) fn fenced(place: &Place) -> Error {
-    Error::new(ErrorKind::Fenced, format!("{place} was opened by another runner, or stands elsewhere"))
-        .advice("stop this runner; nothing of its last batch was committed")
 }
 
 impl<S> Kept<S> {

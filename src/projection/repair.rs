@@ -5,12 +5,13 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::event::Record;
 use crate::feed::Cursor;
+use crate::projection::failure::ViewFailure;
 use crate::projection::parked::{Action, Audited, Parked, Repaired, kept};
 use crate::projection::request::Request;
 use crate::projection::runner::{Runner, failed};
 use crate::projection::session::{Halt, Session};
 use crate::projection::status::State;
-use crate::projection::view::{Change, View, ViewFailure};
+use crate::projection::view::{Change, View};
 use crate::stream::Position;
 
 impl<V: View> Runner<V> {

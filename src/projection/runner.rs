@@ -14,13 +14,14 @@ use crate::feed::{Cursor, FeedPage, Wake};
 use crate::partition::PartitionId;
 use crate::projection::backoff;
 use crate::projection::definition::Definition;
+use crate::projection::failure::ViewFailure;
 use crate::projection::parked::{Action, Audited, Operator, Parked, kept};
 use crate::projection::place::Place;
 use crate::projection::request::Request;
 use crate::projection::session::{Halt, Parts, Session};
 use crate::projection::settings::Settings;
 use crate::projection::status::{State, Status};
-use crate::projection::view::{Change, View, ViewFailure};
+use crate::projection::view::{Change, View};
 use crate::store::EventStore;
 
 /// Carries one projection through one partition, until it is told to stop or cannot go on.

@@ -13,11 +13,12 @@ use crate::error::Error;
 use crate::event::Record;
 use crate::projection::batch::Batch;
 use crate::projection::definition::Definition;
+use crate::projection::failure::ViewFailure;
 use crate::projection::parked::Parked;
 use crate::projection::place::Place;
 use crate::projection::settings::Settings;
 use crate::projection::status::{State, Status};
-use crate::projection::view::{Change, Limits, View, ViewFailure, Work};
+use crate::projection::view::{Change, Limits, View, Work};
 use crate::store::EventStore;
 use crate::stream::Position;
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::projection::batch::Batch;
 use crate::projection::definition::Definition;
+use crate::projection::failure::ViewFailure;
 use crate::projection::parked::{Audited, Parked};
 use crate::projection::place::Place;
 use crate::stream::Position;
@@ -107,26 +108,4 @@ pub enum Change {
     Unpark(String),
     /// Something was done that is kept.
     Audit(Audited),
-}
-
-/// Why a transaction was not committed, as far as is known.
-#[derive(Debug, Clone)]
-pub enum ViewFailure {
-    /// A handler failed, and nothing was committed.
-    Handler {
-        /// Which event of the batch, from 0.
-        index: usize,
-        /// What it said.
-        cause: String,
-        /// Set where it said that something outside is down.
-        error: Option<Error>,
-    },
-    /// The database failed, or somebody else has the place. Only opening it again tells what was committed.
-    View(Error),
-}
-
-impl From<Error> for ViewFailure {
-    fn from(error: Error) -> Self {
-        Self::View(error)
-    }
 }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::projection::memory::fenced;
+use crate::projection::failure::fenced;
 use crate::projection::parked::{Action, Audited, Operator, Parked};
 use crate::projection::place::Place;
 use crate::projection::sqlite::file::failed;

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use crate::error::{Error, ErrorKind, Result};
 use crate::projection::batch::Batch;
 use crate::projection::definition::Definition;
-use crate::projection::memory::failure;
+use crate::projection::failure::{ViewFailure, lost};
 use crate::projection::parked::Audited;
 use crate::projection::place::Place;
 use crate::projection::progress::Progress;
@@ -20,7 +20,7 @@ use crate::projection::sqlite::options::Options;
 use crate::projection::sqlite::place;
 use crate::projection::sqlite::rows::SqliteRows;
 use crate::projection::sqlite::state::State;
-use crate::projection::view::{Limits, Opened, View, ViewFailure, Work};
+use crate::projection::view::{Limits, Opened, View, Work};
 use crate::projection::worker::Worker;
 
 /// Most connections that read a view and wait to be used again.
@@ -93,7 +93,7 @@ impl SqliteView {
         let with = Job { state, lease, progress, runtime: Handle::current() };
         let revoke = move || revoking.revoke(lease);
         let done = self.worker.run(watched, limits.timeout, revoke, move || job(with)).await;
-        done.map_err(|lost| failure(lost, limits))?
+        done.map_err(|how| lost(how, limits.timeout))?
     }
 }
 
