@@ -67,7 +67,7 @@ impl<S: Clone + Default + Send + 'static> MemoryView<S> {
         let watched = Arc::clone(&progress);
         let job = move || batch.run(&mut state, &progress, &runtime).map(|()| state);
         // Whoever is given up has only changed a copy.
-        let done = self.worker.run(watched, limits.timeout, || true, job).await;
+        let done = self.worker.run(watched, limits.timeout, move || (|| true, job)).await;
         done.map_err(|how| lost(how, limits.timeout))?
     }
 

@@ -46,15 +46,20 @@ impl Worker {
         Self { thread: Mutex::new(None), alive: Arc::default() }
     }
 
-    /// Runs `job` on the thread. When a handler takes longer than `timeout`, or the caller goes away, `revoke` is called:
-    /// it takes the job's right to change anything, and says whether that came in time.
-    pub(super) async fn run<T: Send + 'static>(
+    /// Runs a job on the thread. `begin` makes it when its turn has come, with what revokes it: that is called when a
+    /// handler takes longer than `timeout`, or the caller goes away, takes the job's right to change anything, and says
+    /// whether it came in time.
+    pub(super) async fn run<T, R, J>(
         &self,
         progress: Arc<Progress>,
         timeout: Duration,
-        revoke: impl FnOnce() -> bool + Send,
-        job: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Lost> {
+        begin: impl FnOnce() -> (R, J) + Send,
+    ) -> Result<T, Lost>
+    where
+        T: Send + 'static,
+        R: FnOnce() -> bool + Send,
+        J: FnOnce() -> T + Send + 'static,
+    {
         let mut current = self.thread.lock().await;
         let thread = match current.take().filter(|thread| !thread.is_busy) {
             Some(thread) => thread,
@@ -62,6 +67,7 @@ impl Worker {
         };
         let thread = current.insert(thread);
         thread.is_busy = true;
+        let (revoke, job) = begin();
         let (reply, mut answer) = oneshot::channel();
         let job: Job = Box::new(move || drop(reply.send(job())));
         thread.jobs.send(job).map_err(|_| Lost::Gone(ended()))?;

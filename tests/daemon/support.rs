@@ -99,16 +99,13 @@ pub struct Running {
     pub task: JoinHandle<sidestream::Result<()>>,
 }
 
-pub fn runner<V: View>(
+pub fn runner<V: View + Clone>(
     store: Arc<dyn EventStore>,
     partition: PartitionId,
     rules: impl Projection<V::Rows>,
     view: &V,
     epoch: u64,
-) -> (Runner<V>, watch::Sender<bool>, Requests)
-where
-    V: Clone,
-{
+) -> (Runner<V>, watch::Sender<bool>, Requests) {
     let (requests, receiver) = Requests::channel();
     let stop = watch::Sender::new(false);
     let definition = Definition::of(rules).unwrap();

@@ -87,12 +87,15 @@ impl SqliteView {
         limits: Limits,
         job: impl FnOnce(Job) -> Result<T, ViewFailure> + Send + 'static,
     ) -> Result<T, ViewFailure> {
-        let (progress, lease) = (Arc::new(Progress::default()), self.state.lease());
-        let state = Arc::clone(&self.state);
-        let (watched, revoking) = (Arc::clone(&progress), Arc::clone(&self.state));
-        let with = Job { state, lease, progress, runtime: Handle::current() };
-        let revoke = move || revoking.revoke(lease);
-        let done = self.worker.run(watched, limits.timeout, revoke, move || job(with)).await;
+        let progress = Arc::new(Progress::default());
+        let (state, watched, runtime) = (&self.state, Arc::clone(&progress), Handle::current());
+        let begin = move || {
+            // In order: a lease that is revoked voids those before it.
+            let lease = state.lease();
+            let with = Job { state: Arc::clone(state), lease, progress, runtime };
+            (move || state.revoke(lease), move || job(with))
+        };
+        let done = self.worker.run(watched, limits.timeout, begin).await;
         done.map_err(|how| lost(how, limits.timeout))?
     }
 }
