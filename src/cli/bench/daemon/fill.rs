@@ -17,6 +17,8 @@ use crate::stream::{AggregateId, ExpectedVersion, Position, StreamName};
 
 /// Units of one list.
 const LIST: usize = 1_024;
+/// An odd number without a pattern (2^64 by the golden ratio): neighbouring counts become distant ones.
+const SCATTER: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Rare events of a log, as long as it has so many.
 pub(super) const RARE_EVENTS: u64 = 1_600;
 /// The types that are rare.
@@ -42,8 +44,7 @@ pub(super) async fn fill(store: &Arc<dyn EventStore>, options: &DaemonOptions) -
             let left = usize::try_from(options.events.saturating_sub(has)).unwrap_or(usize::MAX);
             let events = usize::try_from(options.unit_events).unwrap_or(usize::MAX).max(1);
             let units = LIST.min(left.div_ceil(events));
-            let list = streams.iter().cycle().take(if streams.is_empty() { 0 } else { units });
-            let list: Vec<_> = list.map(|stream| source.unit(stream, events)).collect();
+            let list: Vec<_> = (0..units).filter_map(|_| source.unit(streams, events)).collect();
             for result in store.append(*partition, list).await {
                 result
                     .map_err(|failure| Failure::Run(format!("the store could not be filled: {failure}")))?;
@@ -97,9 +98,13 @@ impl Source {
         Ok(Self { hold, rare: rare.collect::<Result<_, Failure>>()?, every, made })
     }
 
-    fn unit(&mut self, stream: &StreamName, events: usize) -> Unit {
+    /// Events of one of the accounts, drawn in an order that is none of the accounts' own.
+    fn unit(&mut self, streams: &[StreamName], events: usize) -> Option<Unit> {
+        let scattered = self.made.wrapping_mul(SCATTER) >> 32;
+        let place = scattered.checked_rem(u64::try_from(streams.len()).ok()?)?;
+        let stream = streams.get(usize::try_from(place).ok()?)?.clone();
         let records = (0..events).map(|_| self.next()).collect();
-        Unit::one(StreamAppend { stream: stream.clone(), expected: ExpectedVersion::Any, records })
+        Some(Unit::one(StreamAppend { stream, expected: ExpectedVersion::Any, records }))
     }
 
     fn next(&mut self) -> NewRecord {
