@@ -72,28 +72,17 @@ impl Worker {
         let job: Job = Box::new(move || drop(reply.send(job())));
         thread.jobs.send(job).map_err(|_| Lost::Gone(ended()))?;
         let mut guard = Guard { progress: Arc::clone(&progress), revoke: Some(revoke) };
-        let mut seen = None;
-        loop {
-            tokio::select! {
-                biased;
-                answer = &mut answer => {
-                    guard.revoke = None;
-                    // A thread that died is not used again.
-                    thread.is_busy = answer.is_err();
-                    return answer.map_err(|_| Lost::Gone(ended()));
-                }
-                () = clock::sleep(timeout) => {}
+        match watch(&mut answer, &progress, timeout).await {
+            Ok(answer) => {
+                guard.revoke = None;
+                // A thread that died is not used again.
+                thread.is_busy = answer.is_err();
+                answer.map_err(|_| Lost::Gone(ended()))
             }
-            let running = progress.running();
-            if running.is_some() && running == seen {
+            Err(index) => {
                 *current = None;
-                return Err(if guard.revoke() {
-                    Lost::Stuck(running.unwrap_or(0))
-                } else {
-                    Lost::Gone(late())
-                });
+                Err(if guard.revoke() { Lost::Stuck(index) } else { Lost::Gone(late()) })
             }
-            seen = running;
         }
     }
 
@@ -114,6 +103,27 @@ impl Worker {
                 Error::new(ErrorKind::Unavailable, "the thread of a view cannot be started").caused_by(source)
             })?;
         Ok(Thread { jobs, is_busy: false })
+    }
+}
+
+/// The answer of a job, or the number of the handler that has run for longer than it may.
+async fn watch<T>(
+    answer: &mut oneshot::Receiver<T>,
+    progress: &Progress,
+    timeout: Duration,
+) -> Result<Result<T, oneshot::error::RecvError>, usize> {
+    let mut seen = None;
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut *answer => return Ok(answer),
+            () = clock::sleep(timeout) => {}
+        }
+        let running = progress.running();
+        match running {
+            Some(index) if running == seen => return Err(index),
+            _ => seen = running,
+        }
     }
 }
 
