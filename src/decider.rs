@@ -6,8 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::codec::Encoded;
+use crate::codec::{Codecs, Encoded};
 use crate::error::{Error, Result};
+use crate::event::Record;
 use crate::id::StepName;
 use crate::stream::Category;
 
@@ -191,4 +192,24 @@ pub(crate) fn guarded<T>(what: &str, rules: impl FnOnce() -> T) -> Result<T> {
         Error::invalid(format!("the rules panicked in `{what}`: {text}"))
             .advice("mend the decider; nothing was decided")
     })
+}
+
+/// Decodes an event, and makes sure that it is what its record says. A codec that goes by a variant's
+/// number would read a renumbered variant as another one without a word.
+pub(crate) fn decode_event<D: Decider>(record: &Record, codecs: &Codecs) -> Result<D::Event> {
+    let encoded = codecs.open(&record.data);
+    let current = encoded.schema() == D::SCHEMAS.event;
+    let event = if current { encoded.decode() } else { D::upcast_event(&encoded) };
+    let event = event.map_err(|error| error.in_stream(&record.stream))?;
+    let found = D::event_type(&event);
+    if current && found != record.data.event_type.as_str() {
+        return Err(Error::corrupt(format!(
+            "the event at version {} decodes as another one",
+            record.version
+        ))
+        .in_stream(&record.stream)
+        .expected(&record.data.event_type, found)
+        .advice("give changed events a new schema version and an upcaster"));
+    }
+    Ok(event)
 }

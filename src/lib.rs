@@ -81,14 +81,15 @@
 //! 6. [`event`], [`codec`], [`snapshot`], [`fingerprint`]: what is stored, and how it is read years later.
 //! 7. [`side_stream`] and [`protocol`]: the state machine that everything above drives.
 //! 8. [`limits`], [`partition`], [`clock`], [`lease`]: bounds, partitions, time, and who may work until when.
-//! 9. `testkit` (feature): given/when/then and crash-everywhere for deciders, the conformance suite for stores.
-//! 10. `cli` (feature): the program `sidestream`.
+//! 9. [`feed`] and [`projection`]: following the log, and views that are folded from it, exactly once.
+//! 10. `testkit` (feature): given/when/then and crash-everywhere for deciders, the conformance suite for stores.
+//! 11. `cli` (feature): the program `sidestream`.
 //!
 //! # Feature flags
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
-//! | `sqlite` | yes | `store::sqlite`: the embedded store, with SQLite compiled in |
+//! | `sqlite` | yes | `store::sqlite`, the embedded store, and `projection::sqlite`, views in files of their own; with SQLite compiled in |
 //! | `bincode` | yes | the compact codec, as the one that writes; without it records are written as JSON, and records written by bincode cannot be read |
 //! | `postgres` | no | `store::postgres`, shared by processes; with `testkit`: private PostgreSQL servers for tests |
 //! | `testkit` | no | `testkit`, with proptest |
@@ -106,12 +107,14 @@ pub mod command;
 pub mod decider;
 pub mod error;
 pub mod event;
+pub mod feed;
 pub mod fingerprint;
 mod hash;
 pub mod id;
 pub mod lease;
 pub mod limits;
 pub mod partition;
+pub mod projection;
 pub mod protocol;
 pub mod side_stream;
 pub mod snapshot;

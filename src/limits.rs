@@ -59,6 +59,26 @@ pub const KEPT_ANCHORS: u64 = 8;
 /// Most unreadable snapshots that one load steps over before it folds the stream from its start.
 pub const UNREADABLE_SNAPSHOTS: usize = 3;
 
+/// Most categories that one selection names.
+pub const SELECTED_CATEGORIES: usize = 64;
+/// Most event types that one selection names.
+pub const SELECTED_TYPES: usize = 256;
+/// Most streams that one selection names.
+pub const SELECTED_STREAMS: usize = 4_096;
+/// Streams of one generation that a cursor remembers to check that their versions continue; there are two
+/// generations, of about 20 bytes a stream.
+pub const CONTINUITY_STREAMS: usize = 1 << 16;
+/// Longest name of a projection, in bytes.
+pub const PROJECTION_NAME_BYTES: usize = 64;
+/// Most aggregates that one projection parks in one partition, whatever its settings say.
+pub const PARKED_AGGREGATES: usize = 4_096;
+/// Longest text of an error, and of who did what and why, that a view keeps, in bytes.
+pub const KEPT_TEXT_BYTES: usize = 2_048;
+/// Most handlers of one view that never returned and still have a thread.
+pub const ABANDONED_HANDLERS: usize = 16;
+/// Most requests of operators that wait for one partition of a projection.
+pub const OPERATOR_REQUESTS: usize = 16;
+
 /// The bounds that a service may choose for itself. Plain data: put it into your own configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

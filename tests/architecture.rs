@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 
 /// The layers from the ground up; the names in one layer are modules of the crate. Modules of one layer
 /// may use each other only where `WITHIN` says so.
-const LAYERS: [(&str, &[&str]); 6] = [
+const LAYERS: [(&str, &[&str]); 7] = [
     (
         "words",
         &["limits", "error", "clock", "id", "stream", "partition", "event", "codec", "fingerprint", "hash"],
     ),
     ("rules", &["decider", "side_stream", "protocol", "snapshot", "lease"]),
     ("store", &["store"]),
-    ("command", &["command"]),
+    ("command", &["command", "feed"]),
+    ("processors", &["projection"]),
     ("shells", &["testkit", "cli"]),
     ("front page", &["lib", "bin"]),
 ];

@@ -1,7 +1,7 @@
 //! An aggregate's state in memory, folded from its stream.
 
 use crate::codec::Codecs;
-use crate::decider::{Decider, guarded};
+use crate::decider::{Decider, decode_event, guarded};
 use crate::error::{Error, Result};
 use crate::event::{Record, RecordKind};
 use crate::stream::Version;
@@ -39,7 +39,8 @@ impl<D: Decider> Aggregate<D> {
                 .expected(format!("version {}", self.version.next()), record.version));
         }
         if record.data.kind == RecordKind::Event {
-            let event = guarded("upcast_event", || event::<D>(record, codecs)).and_then(|event| event)?;
+            let event =
+                guarded("upcast_event", || decode_event::<D>(record, codecs)).and_then(|event| event)?;
             guarded("evolve", || D::evolve(&mut self.state, &event))
                 .map_err(|error| error.in_stream(&record.stream))?;
         }
@@ -48,24 +49,4 @@ impl<D: Decider> Aggregate<D> {
         (self.version, self.committed) = (record.version, record.version);
         Ok(())
     }
-}
-
-/// Decodes an event, and makes sure that it is what its record says. A codec that goes by a variant's
-/// number would read a renumbered variant as another one without a word.
-fn event<D: Decider>(record: &Record, codecs: &Codecs) -> Result<D::Event> {
-    let encoded = codecs.open(&record.data);
-    let current = encoded.schema() == D::SCHEMAS.event;
-    let event = if current { encoded.decode() } else { D::upcast_event(&encoded) };
-    let event = event.map_err(|error| error.in_stream(&record.stream))?;
-    let found = D::event_type(&event);
-    if current && found != record.data.event_type.as_str() {
-        return Err(Error::corrupt(format!(
-            "the event at version {} decodes as another one",
-            record.version
-        ))
-        .in_stream(&record.stream)
-        .expected(&record.data.event_type, found)
-        .advice("give changed events a new schema version and an upcaster"));
-    }
-    Ok(event)
 }

@@ -12,6 +12,7 @@ use crate::event::{EventType, NewRecord, Record, RecordKind};
 use crate::limits;
 use crate::partition::{PartitionCount, PartitionId};
 use crate::store::admission::{Admission, check, too_long};
+use crate::store::changes::Changes;
 use crate::store::closing;
 use crate::store::rows::{KeptRow, Row, RowKey, RowSelection, RowsPage, RowsRead};
 use crate::store::{
@@ -26,6 +27,7 @@ pub struct MemoryStore {
     properties: StoreProperties,
     clock: Arc<dyn Clock>,
     content: Arc<Mutex<Content>>,
+    changes: Arc<Changes>,
 }
 
 impl MemoryStore {
@@ -43,7 +45,8 @@ impl MemoryStore {
             StoreProperties { id: clock.new_id(), partitions, atomicity, log: LogScope::AllStreams };
         let logs = partitions.all().map(|_| Log::default()).collect();
         let content = Content { logs, ..Content::default() };
-        Self { properties, clock, content: Arc::new(Mutex::new(content)) }
+        let changes = Arc::new(Changes::new(usize::from(partitions.get())));
+        Self { properties, clock, content: Arc::new(Mutex::new(content)), changes }
     }
 
     fn lock(&self) -> MutexGuard<'_, Content> {
@@ -87,7 +90,11 @@ impl EventStore for MemoryStore {
             unit.appends.into_iter().for_each(|append| content.write(partition, append));
             Ok(committed)
         };
-        units.into_iter().map(&mut append).collect()
+        let results = units.into_iter().map(&mut append).collect();
+        let head = content.log(partition).map_or(Position::START, |log| log.head);
+        drop(content);
+        self.changes.advance(partition, head);
+        results
     }
 
     async fn read_streams(&self, reads: Vec<StreamRead>) -> Vec<Result<StreamPage>> {
@@ -154,6 +161,10 @@ impl EventStore for MemoryStore {
             Ok(closed)
         };
         partitions.iter().map(close).collect()
+    }
+
+    async fn changed(&self, partition: PartitionId, after: Position) {
+        self.changes.past(partition, after).await
     }
 }
 

@@ -19,6 +19,7 @@ use crate::store::rows::{RowKey, RowWrite, RowsPage, RowsRead, WrongRow};
 use crate::stream::{ExpectedVersion, Position, StreamName, Version};
 
 pub mod admission;
+mod changes;
 mod closing;
 mod dealt;
 pub mod memory;
@@ -409,6 +410,13 @@ pub trait EventStore: fmt::Debug + Send + Sync + 'static {
     async fn hold(&self, _partition: PartitionId) -> Result<Option<Box<dyn HeldPartition>>> {
         Ok(None)
     }
+
+    /// Returns once the partition's log may have got past `after`: a hint that saves a reader some polling, and no
+    /// more. It may return early and without cause, and may miss what other processes write: whoever waits for it polls
+    /// besides. The default never returns.
+    async fn changed(&self, _partition: PartitionId, _after: Position) {
+        std::future::pending().await
+    }
 }
 
 /// A partition that nobody else writes to.
@@ -468,5 +476,9 @@ impl<S: EventStore + ?Sized> EventStore for std::sync::Arc<S> {
 
     async fn hold(&self, partition: PartitionId) -> Result<Option<Box<dyn HeldPartition>>> {
         (**self).hold(partition).await
+    }
+
+    async fn changed(&self, partition: PartitionId, after: Position) {
+        (**self).changed(partition, after).await
     }
 }

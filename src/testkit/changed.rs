@@ -96,4 +96,8 @@ impl<S: EventStore, C: Changes> EventStore for Changed<S, C> {
     ) -> Result<Vec<Timestamp>> {
         self.0.close_partitions(partitions, through).await
     }
+
+    async fn changed(&self, partition: PartitionId, after: Position) {
+        self.0.changed(partition, after).await
+    }
 }

@@ -12,6 +12,7 @@
 )]
 
 mod bench;
+mod bench_daemon;
 #[cfg(unix)]
 mod bench_postgres;
 #[cfg(unix)]

@@ -5,6 +5,7 @@ mod age;
 mod bodies;
 mod counts;
 mod crew;
+mod daemon;
 mod database;
 mod figures;
 mod floor;
@@ -36,6 +37,7 @@ mod workers;
 
 pub(super) use options::Options;
 
+use crate::cli::bench::options::Part;
 use crate::cli::bench::place::Place;
 use crate::cli::bench::plan::Plan;
 use crate::cli::bench::report::Report;
@@ -45,6 +47,9 @@ use crate::cli::failure::Failure;
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
     options.check()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    if let Some(Part::Daemon(options)) = &options.part {
+        return runtime.block_on(daemon::run(options));
+    }
     if options.until_killed {
         return runtime.block_on(victim::write(options));
     }
@@ -52,7 +57,7 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
         return runtime.block_on(worker::work(options));
     }
     let plan = Plan::new(options);
-    let place = Place::choose(options, plan.run())?;
+    let place = Place::choose(&options.store, options.floor, plan.run())?;
     let mut report = runtime.block_on(measure::all(options, plan, &place))?;
     if options.open_steps > 0 {
         report.recovery = runtime.block_on(open_steps::measure(options, &place))?;

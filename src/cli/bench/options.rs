@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::cli::bench::daemon::DaemonOptions;
 use crate::cli::failure::Failure;
 use crate::cli::postgres_url::PostgresUrl;
 use crate::command::Settings;
@@ -19,7 +20,9 @@ const MOST_ROUNDS: u32 = 100;
 /// before its answer, and writes three records: Requested and Accepted on its side stream, and one event on its
 /// account. Every answer is checked; a wrong one ends the run with exit code 1.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "Examples:\n  \
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  \
     sidestream bench                                              100,000 commands on a temporary store\n  \
     sidestream bench --store sqlite:bench.db --commands 1000000   on the disk that counts, and kept\n  \
     sidestream bench --clients 1 --in-flight 1 --commands 2000    what one command costs\n  \
@@ -27,7 +30,9 @@ const MOST_ROUNDS: u32 = 100;
     sidestream bench --hot --duplicates 0.3                       one account, a third of it sent again\n  \
     sidestream bench --age 1000000                                an account with a long history\n  \
     sidestream bench --restart --open-steps 10000                 what a crash costs\n  \
-    sidestream bench --store postgres://pay@db/bench --processes 4   a database that four processes share")]
+    sidestream bench --store postgres://pay@db/bench --processes 4   a database that four processes share\n  \
+    sidestream bench daemon --view --types 3                      how fast projections catch up"
+)]
 pub(crate) struct Options {
     /// `sqlite:PATH`, `postgres://USER@HOST/DATABASE`, or `memory`. PATH is made, or is the store of an earlier run,
     /// which goes on behind its history; any other file is refused. So is a database's schema `sidestream`; the
@@ -121,6 +126,15 @@ pub(crate) struct Options {
     /// Prints one line of JSON and nothing else.
     #[arg(long)]
     pub(super) json: bool,
+
+    #[command(subcommand)]
+    pub(super) part: Option<Part>,
+}
+
+/// What else can be measured.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub(super) enum Part {
+    Daemon(DaemonOptions),
 }
 
 /// Where the run's records go.
@@ -233,7 +247,7 @@ impl Options {
     }
 }
 
-fn parse_store(text: &str) -> Result<StoreChoice, String> {
+pub(super) fn parse_store(text: &str) -> Result<StoreChoice, String> {
     if let Some(url) = PostgresUrl::of(text) {
         return Ok(StoreChoice::Postgres(url));
     }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
 use std::path::{Path, PathBuf};
 
-use crate::cli::bench::options::{Options, StoreChoice};
+use crate::cli::bench::options::StoreChoice;
 use crate::cli::failure::Failure;
 use crate::cli::postgres_url::PostgresUrl;
 
@@ -34,10 +34,10 @@ pub(super) struct Place {
 
 impl Place {
     /// Chooses the place; `run` tells this run's files from those of others.
-    pub(super) fn choose(options: &Options, run: u64) -> Result<Self, Failure> {
+    pub(super) fn choose(store: &StoreChoice, has_floor: bool, run: u64) -> Result<Self, Failure> {
         let directory =
             || Directory::make(&std::env::temp_dir().join(format!("sidestream-bench-{run:016x}")));
-        Ok(match &options.store {
+        Ok(match store {
             StoreChoice::Sqlite(path) => {
                 let floor = beside(path, &format!("-floor-{run:016x}"));
                 Self { home: Home::Sqlite(path.clone()), floor, _directory: None }
@@ -50,7 +50,7 @@ impl Place {
             StoreChoice::Postgres(url) => {
                 Self { home: Home::Postgres(url.clone()), floor: PathBuf::new(), _directory: None }
             }
-            StoreChoice::Memory if options.floor => {
+            StoreChoice::Memory if has_floor => {
                 let directory = directory()?;
                 Self { home: Home::Memory, floor: directory.0.join("floor.db"), _directory: Some(directory) }
             }
@@ -79,9 +79,14 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         if !self.floor.as_os_str().is_empty() {
-            BESIDE.iter().for_each(|suffix| drop(fs::remove_file(beside(&self.floor, suffix))));
+            remove_database(&self.floor);
         }
     }
+}
+
+/// Removes a database's files.
+pub(super) fn remove_database(path: &Path) {
+    BESIDE.iter().for_each(|suffix| drop(fs::remove_file(beside(path, suffix))));
 }
 
 /// The size of a database with its write-ahead log, in bytes.

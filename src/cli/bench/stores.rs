@@ -1,6 +1,7 @@
 //! The stores that can be measured.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::cli::bench::account::Account;
 use crate::cli::bench::database;
@@ -9,6 +10,7 @@ use crate::cli::bench::runs;
 use crate::cli::failure::Failure;
 use crate::command::{CommandHandler, Settings};
 use crate::error::{Error, ErrorKind};
+use crate::store::EventStore;
 use crate::store::memory::MemoryStore;
 use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
@@ -43,6 +45,24 @@ impl Store {
         }
         self.close().await?;
         Self::open(place).await
+    }
+
+    /// The store, whatever its kind.
+    pub(super) fn shared(&self) -> Arc<dyn EventStore> {
+        match self {
+            Self::Sqlite(store) => Arc::new(store.clone()),
+            Self::Postgres(store) => Arc::new(store.clone()),
+            Self::Memory(store) => Arc::new(store.clone()),
+        }
+    }
+
+    /// What kind of store it is.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "sqlite",
+            Self::Postgres(_) => "postgres",
+            Self::Memory(_) => "memory",
+        }
     }
 
     pub(super) async fn close(self) -> Result<(), Failure> {

@@ -45,7 +45,7 @@ pub(super) fn arguments(options: &Options, path: &Path) -> Vec<OsString> {
 pub(super) async fn write(options: &Options) -> Result<(), Failure> {
     end_with_parent()?;
     let plan = Plan::new(options);
-    let place = Place::choose(options, plan.run())?;
+    let place = Place::choose(&options.store, options.floor, plan.run())?;
     let store = Store::open(&place).await?;
     store.note(plan.run()).await?;
     let accounts = ours::accounts(options.used_accounts())?;

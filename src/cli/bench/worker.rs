@@ -48,7 +48,7 @@ pub(super) struct Ended {
 /// Works until the parent is gone.
 pub(super) async fn work(options: &Options) -> Result<(), Failure> {
     let plan = Plan::new(options);
-    let place = Place::choose(options, plan.run())?;
+    let place = Place::choose(&options.store, options.floor, plan.run())?;
     let store = Store::open(&place).await?;
     let accounts = ours::accounts(options.used_accounts())?;
     let ours = Ours::new(store.handler(options.settings()), accounts).patient();

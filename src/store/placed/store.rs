@@ -167,4 +167,11 @@ impl EventStore for PlacedStore {
     async fn hold(&self, partition: PartitionId) -> Result<Option<Box<dyn HeldPartition>>> {
         self.store_of(partition)?.hold(partition).await
     }
+
+    async fn changed(&self, partition: PartitionId, after: Position) {
+        match self.store_of(partition) {
+            Ok(store) => store.changed(partition, after).await,
+            Err(_) => std::future::pending().await,
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::changes::Changes;
 use crate::store::postgres::PostgresStore;
 use crate::store::postgres::failure;
 use crate::store::postgres::gathered::Gathered;
@@ -73,6 +74,7 @@ async fn open(options: Options) -> Result<PostgresStore> {
         readers,
         quorum: options.quorum,
         confirmed: Confirmed::new(properties.partitions),
+        changes: Changes::new(usize::from(properties.partitions.get())),
         commits: AtomicU64::new(0),
         // The other half is for partitions that are held.
         lists: Waiting::new(options.writers.div_ceil(2)),

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::partition::PartitionId;
+use crate::store::changes::Changes;
 use crate::store::postgres::gathered::Gathered;
 use crate::store::postgres::plan::{Admitted, List, Plan};
 use crate::store::postgres::pool::Pool;
@@ -24,6 +25,8 @@ pub(super) struct Core {
     /// Whether a commit has to be on a quorum.
     pub(super) quorum: bool,
     pub(super) confirmed: Confirmed,
+    /// Wakes readers of this process.
+    pub(super) changes: Changes,
     /// Appends that were committed.
     pub(super) commits: AtomicU64,
     pub(super) lists: Waiting,
@@ -62,6 +65,7 @@ pub(super) fn answers(
     };
     if let Some(last) = admitted.last() {
         core.confirmed.note(partition, end(last, base));
+        core.changes.advance(partition, end(last, base));
     }
     let answer = |verdict: Result<usize, AppendFailure>| verdict.map(committed);
     verdicts.into_iter().map(|list| list.into_iter().map(answer).collect()).collect()

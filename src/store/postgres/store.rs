@@ -245,6 +245,10 @@ impl EventStore for PostgresStore {
         let session = self.core.writers.session().await?;
         Ok(Some(Box::new(Held::begin(&self.core, session, partition).await?)))
     }
+
+    async fn changed(&self, partition: PartitionId, after: Position) {
+        self.core.changes.past(partition, after).await;
+    }
 }
 
 /// The error of a change that is no append.

@@ -248,4 +248,8 @@ impl EventStore for SplitStore {
     ) -> Result<Vec<Timestamp>> {
         self.ledger.close_partitions(partitions, through).await
     }
+
+    async fn changed(&self, partition: PartitionId, after: Position) {
+        self.ledger.changed(partition, after).await
+    }
 }

@@ -265,6 +265,14 @@ impl EventStore for SqliteStore {
         let partitions = partitions.to_vec();
         self.job(move |writer| closed::close(writer, &partitions, through)).await
     }
+
+    async fn changed(&self, partition: PartitionId, after: Position) {
+        match &self.writer {
+            Some(door) => door.live.changes().past(partition, after).await,
+            // Another process writes.
+            None => std::future::pending().await,
+        }
+    }
 }
 
 impl Drop for Door {

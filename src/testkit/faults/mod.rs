@@ -373,4 +373,10 @@ impl EventStore for FaultyStore {
         let close = self.network.inner.close_partitions(partitions, through);
         self.change("closing partitions", late, close).await
     }
+
+    /// A hint that nothing depends on: it is no call, and meets no fault.
+    async fn changed(&self, partition: PartitionId, after: Position) {
+        self.network.inner.changed(partition, after).await;
+        self.stop_if_dead().await;
+    }
 }

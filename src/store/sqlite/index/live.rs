@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::partition::PartitionId;
+use crate::store::changes::Changes;
 use crate::store::sqlite::index::cache::BlockCache;
 use crate::store::sqlite::index::entry::Append;
 use crate::store::sqlite::index::outline::{Head, Place, Written};
@@ -25,6 +26,7 @@ pub(in crate::store::sqlite) struct Sealed {
 pub(in crate::store::sqlite) struct Live {
     state: RwLock<State>,
     cache: Arc<BlockCache>,
+    changes: Changes,
 }
 
 #[derive(Debug)]
@@ -73,8 +75,8 @@ impl Recent {
 
 impl Live {
     pub(in crate::store::sqlite) fn new(sealed: Sealed, heads: Vec<Head>, cache: Arc<BlockCache>) -> Self {
-        let (active, sealed) = (Table::default(), Arc::new(sealed));
-        Self { state: RwLock::new(State { active, sealed, heads }), cache }
+        let (active, sealed, changes) = (Table::default(), Arc::new(sealed), Changes::new(heads.len()));
+        Self { state: RwLock::new(State { active, sealed, heads }), cache, changes }
     }
 
     /// The blocks that its runs share.
@@ -94,8 +96,14 @@ impl Live {
         for (partition, head) in heads {
             if let Some(known) = state.heads.get_mut(usize::from(partition.get())) {
                 *known = head;
+                self.changes.advance(partition, head.position);
             }
         }
+    }
+
+    /// Who waits for the logs to grow.
+    pub(in crate::store::sqlite) fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     /// Seals the table in use when it has `full` units. Returns whether it did.

@@ -1,0 +1,5 @@
+CREATE TABLE IF NOT EXISTS balances (
+    account TEXT PRIMARY KEY,
+    held_cents INTEGER NOT NULL,
+    events INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,85 @@
+//! Projections: views that are folded from the log, exactly once.
+//!
+//! A [`Projection`] says what an event does to a view's rows. A [`View`] keeps the rows, and with them, in the same
+//! transactions, how far it has come: so each event takes effect once, whatever dies when. A [`Runner`] carries one
+//! projection through one partition; a [`Daemon`] runs all partitions of several projections in one process.
+//!
+//! ```
+//! use sidestream::projection::{Daemon, Event, Failure, MemoryView, Projection};
+//! use sidestream::MemoryStore;
+//!
+//! struct Count;
+//!
+//! impl Projection<u64> for Count {
+//!     const NAME: &'static str = "count";
+//!
+//!     async fn apply(&self, rows: &mut u64, _event: &Event<'_>) -> Result<(), Failure> {
+//!         *rows += 1;
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # sidestream::testkit::run(async {
+//! let view = MemoryView::<u64>::new();
+//! let daemon = Daemon::builder(MemoryStore::new()).project(Count, view.clone()).start()?;
+//! // … handle commands, `daemon.wait_for("count", &account, receipt)`, and then:
+//! daemon.shutdown().await;
+//! # Ok::<(), sidestream::Error>(())
+//! # }).unwrap();
+//! ```
+//!
+//! # What a handler may rely on
+//!
+//! - Events of one stream come in order, and each takes effect once. A handler is *called* again when its transaction
+//!   was rolled back: because a later event of the batch failed, the database was lost, or the process died. What it
+//!   does besides its rows is its own affair.
+//! - A failure (an error, a panic, no return in time) is tried again with growing pauses; then the event's aggregate is
+//!   *parked*, by its cardinal id: this event and its later ones wait, everything else goes on. [`Daemon::parked`] lists
+//!   them, [`Daemon::retry`] applies what waits, [`Daemon::skip`] leaves exactly one event out; both are kept with who
+//!   did it and why. Nothing is ever skipped by itself.
+//! - A database that cannot be reached is waited for, for as long as it takes, and parks nothing. A handler that writes
+//!   elsewhere says so with an error of kind [`Unavailable`](crate::ErrorKind::Unavailable).
+//!
+//! # Who may run
+//!
+//! A view lets nobody write below the highest epoch that it was opened with, nor who does not stand where it stands: the
+//! loser hears [`Fenced`](crate::ErrorKind::Fenced) and has changed nothing.
+
+mod backoff;
+mod batch;
+mod daemon;
+mod definition;
+mod event;
+mod failure;
+mod memory;
+mod parked;
+mod place;
+mod progress;
+mod repair;
+mod request;
+mod runner;
+mod session;
+mod settings;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+mod status;
+mod supervisor;
+mod view;
+mod worker;
+
+pub use batch::Batch;
+pub use daemon::{Builder, Daemon};
+pub use definition::{Definition, Failure, Projection, project_fn};
+pub use event::Event;
+pub use failure::ViewFailure;
+pub use memory::MemoryView;
+pub use parked::{Action, Audited, Operator, Parked, Repaired};
+pub use place::{Place, ProjectionId};
+pub use progress::Progress;
+pub use request::{Request, Requests};
+pub use runner::Runner;
+pub use settings::Settings;
+#[cfg(feature = "sqlite")]
+pub use sqlite::{SqliteRows, SqliteView};
+pub use status::{State, Status};
+pub use view::{Change, Limits, Opened, View, Work};

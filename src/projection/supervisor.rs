@@ -1,0 +1,41 @@
+//! Keeping a runner going.
+
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::projection::runner::Runner;
+use crate::projection::status::State;
+use crate::projection::view::View;
+
+/// Runs a runner again, after growing pauses, when it fails or panics, until it is told to stop; and no more after an
+/// error that would come again or must be looked at first.
+pub(super) async fn keep<V: View>(mut runner: Runner<V>) {
+    loop {
+        let Err(error) = caught(runner.run()).await else { return };
+        tracing::error!(%error, place = %runner.parts.place, "a projection failed");
+        if matches!(error.kind(), ErrorKind::Fenced | ErrorKind::Corrupt | ErrorKind::LostHistory) {
+            return runner.parts.tell(State::Stopped(Some(error)));
+        }
+        runner.parts.tell(State::Failed(error));
+        if runner.rest_after_failure().await {
+            return runner.parts.tell(State::Stopped(None));
+        }
+    }
+}
+
+/// A panic of ours becomes an error: one partition fails, and not the others.
+async fn caught(work: impl Future<Output = Result<()>>) -> Result<()> {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
+        polled.unwrap_or_else(|_| Poll::Ready(Err(panicked())))
+    })
+    .await
+}
+
+fn panicked() -> Error {
+    Error::new(ErrorKind::Unknown, "a runner panicked").advice("report this with its log")
+}

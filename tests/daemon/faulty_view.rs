@@ -1,0 +1,99 @@
+//! A view whose calls fail as they are told to, and kill their process.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use sidestream::projection::{Audited, Definition, Limits, Opened, Place, View, ViewFailure, Work};
+use sidestream::testkit::faults::FaultyStore;
+use sidestream::{Error, ErrorKind, Result};
+
+/// What goes wrong with a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ViewFault {
+    /// Nothing is done, and the answer says so.
+    Down,
+    /// It is done, and the answer is lost.
+    Unknown,
+    /// The process dies before it.
+    CrashBefore,
+    /// The process dies after it.
+    CrashAfter,
+}
+
+/// Faults by call, from 1, over all lives.
+#[derive(Debug, Clone)]
+pub struct FaultyView<V> {
+    pub view: V,
+    process: FaultyStore,
+    script: Arc<Mutex<(u64, BTreeMap<u64, ViewFault>)>>,
+}
+
+impl<V> FaultyView<V> {
+    pub fn new(view: V, process: FaultyStore, script: BTreeMap<u64, ViewFault>) -> Self {
+        Self { view, process, script: Arc::new(Mutex::new((0, script))) }
+    }
+
+    /// The view as the next process has it.
+    pub fn of(&self, process: FaultyStore) -> Self
+    where
+        V: Clone,
+    {
+        Self { view: self.view.clone(), process, script: Arc::clone(&self.script) }
+    }
+
+    pub fn calls(&self) -> u64 {
+        self.script.lock().unwrap().0
+    }
+
+    async fn call<T>(&self, work: impl Future<Output = Result<T, ViewFailure>>) -> Result<T, ViewFailure> {
+        let fault = {
+            let mut script = self.script.lock().unwrap();
+            script.0 += 1;
+            let number = script.0;
+            script.1.remove(&number)
+        };
+        let failed = |kind| Err(ViewFailure::View(Error::new(kind, "scripted")));
+        match fault {
+            None => work.await,
+            Some(ViewFault::Down) => failed(ErrorKind::Unavailable),
+            Some(ViewFault::Unknown) => {
+                drop(work.await);
+                failed(ErrorKind::Unknown)
+            }
+            Some(ViewFault::CrashBefore) => self.crash().await,
+            Some(ViewFault::CrashAfter) => {
+                drop(work.await);
+                self.crash().await
+            }
+        }
+    }
+
+    async fn crash<T>(&self) -> T {
+        self.process.kill();
+        std::future::pending().await
+    }
+}
+
+#[async_trait]
+impl<V: View> View for FaultyView<V> {
+    type Rows = V::Rows;
+
+    async fn open(
+        &self,
+        place: &Place,
+        epoch: u64,
+        definition: &Definition<V::Rows>,
+        limits: &Limits,
+    ) -> Result<Opened, ViewFailure> {
+        self.call(self.view.open(place, epoch, definition, limits)).await
+    }
+
+    async fn run(&self, place: &Place, epoch: u64, work: Work<V::Rows>) -> Result<(), ViewFailure> {
+        self.call(self.view.run(place, epoch, work)).await
+    }
+
+    async fn audit(&self, place: &Place, limit: usize) -> Result<Vec<Audited>> {
+        self.view.audit(place, limit).await
+    }
+}

@@ -1,0 +1,28 @@
+//! The daemon: the feed, projections, and what becomes of them when things fail.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    reason = "tests: what fails panics"
+)]
+
+#[path = "../../examples/payments/rules.rs"]
+#[allow(dead_code, reason = "not every test binary uses all of the rules")]
+mod rules;
+
+mod crash;
+mod exactly_once;
+mod faulty_view;
+mod feed;
+mod fencing;
+mod handlers;
+mod journal;
+mod outage;
+mod parking;
+mod sqlite_view;
+mod support;
+mod waiting;
