@@ -84,9 +84,9 @@ impl<D: Decider> Round<D> {
         self.tasks.is_empty() && self.queries.is_empty()
     }
 
-    /// Whether a task of it has lost a race before.
+    /// Whether a task of it loses again and again. One that lost once had an old state in hand, as a rule.
     pub(super) fn is_contended(&self) -> bool {
-        self.tasks.iter().any(|task| task.restarts > 0)
+        self.tasks.iter().any(|task| task.restarts > 1)
     }
 
     /// Whether it is about an aggregate.

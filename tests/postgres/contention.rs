@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sidestream::partition::PartitionCount;
 use sidestream::store::postgres::PostgresStore;
 use sidestream::testkit::effort;
 use sidestream::{CommandHandler, Outcome};
@@ -86,5 +87,46 @@ fn copies_sent_to_several_processes_happen_once() {
         let funds =
             processes[0].query(&account("7"), |state, _| *state).await.expect("readable").expect("opened");
         assert_eq!(funds.available, i64::from(effort::cases(30)));
+    });
+}
+
+/// Processes that share all accounts of a partition find nearly every state in their caches overtaken. What lost is
+/// decided again, and no round waits for another one of its own process.
+#[test]
+fn processes_that_share_a_partitions_accounts_do_not_wait_for_themselves() {
+    let database = Database::new();
+    if database.server().is_none() {
+        return;
+    }
+    let each = effort::cases(120);
+    on_threads(async {
+        let one_partition = PartitionCount::new(1).expect("a count");
+        let builder = PostgresStore::builder(database.url()).migrate(true).partitions(one_partition);
+        drop(builder.open().await.expect("opened"));
+        let mut sending = Vec::new();
+        for number in 0..PROCESSES {
+            let accounts = Arc::new(process(&database.url()).await);
+            for client in 0..IN_FLIGHT {
+                let accounts = Arc::clone(&accounts);
+                sending.push(tokio::spawn(async move {
+                    for command in 0..each.div_ceil(IN_FLIGHT) {
+                        let to = account(&format!("{}", (client * 7 + command * 5 + number) % 23));
+                        let id = tx(format!("{number} {client} {command}"));
+                        let outcome = accounts.handle(&to, id, Command::Deposit { minor: 1 }).await;
+                        assert!(outcome.expect("nobody waits in vain").is_accepted());
+                    }
+                }));
+            }
+        }
+        for sending in sending {
+            sending.await.expect("no panic");
+        }
+        let accounts = process(&database.url()).await;
+        let mut total = 0;
+        for number in 0..23 {
+            let funds = accounts.query(&account(&number.to_string()), |state, _| *state).await;
+            total += funds.expect("readable").map_or(0, |funds| funds.available);
+        }
+        assert_eq!(total, i64::from(PROCESSES * IN_FLIGHT * each.div_ceil(IN_FLIGHT)));
     });
 }

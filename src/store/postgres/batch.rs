@@ -27,6 +27,7 @@ pub(super) struct Batch<'l> {
     heads: Vec<i64>,
     /// The places of the streams that have to be looked up: those that are to get their first record are not.
     known: Vec<i32>,
+    streams: Vec<&'l StreamName>,
     of_stream: Vec<i32>,
     versions: Vec<i64>,
     numbers_1: Vec<i64>,
@@ -86,6 +87,7 @@ impl<'l> Batch<'l> {
             self.of_partition.push(i32::try_from(self.partitions.len()).unwrap_or(i32::MAX));
             self.keys.push(StreamKey::of(name).to_vec());
             self.names.push(name.as_str());
+            self.streams.push(name);
             self.heads.push(stored(head.get()));
             if head > Version::EMPTY || !has_records {
                 self.known.push(place);
@@ -119,6 +121,17 @@ impl<'l> Batch<'l> {
         self.fingerprints.push(cause.map(|cause| cause.fingerprint.as_bytes().as_slice()));
         self.requesters.push(data.requester.as_deref().map(str::as_bytes));
         self.payloads.push(&data.payload);
+    }
+
+    /// Has every stream looked up.
+    pub(super) fn look_all_up(&mut self) {
+        self.known = (1..=i32::try_from(self.keys.len()).unwrap_or(i32::MAX)).collect();
+    }
+
+    /// The stream at a place.
+    pub(super) fn stream_at(&self, place: i32) -> Option<&'l StreamName> {
+        let at = usize::try_from(place).ok()?.checked_sub(1)?;
+        self.streams.get(at).copied()
     }
 
     /// The parameters of `append.sql`.

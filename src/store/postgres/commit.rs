@@ -10,6 +10,7 @@ use crate::store::postgres::failure;
 use crate::store::postgres::session::{Parameter, Session};
 use crate::store::postgres::types::column;
 use crate::store::postgres::types::number;
+use crate::stream::{StreamName, Version};
 
 const APPEND: &str = include_str!("sql/append.sql");
 const APPEND_TRACKED: &str = include_str!("sql/append_tracked.sql");
@@ -20,8 +21,10 @@ const HOLDERS: &str = include_str!("sql/lock_holders.sql");
 pub(super) enum Appended {
     /// By partition: the position before its first record, and the time.
     Done(Vec<(u64, Timestamp)>),
-    /// Nothing was written: a stream is elsewhere.
-    Elsewhere,
+    /// Nothing was written: these streams are elsewhere, namely there.
+    Elsewhere(Vec<(StreamName, Version)>),
+    /// Nothing was written: a stream that was not looked up is there, or a step took effect before.
+    IsThere,
 }
 
 /// Runs a statement that is a transaction of its own.
@@ -62,12 +65,12 @@ pub(super) async fn append(
     };
     let rows = match query(session, "appending", sql, &parameters).await {
         Err(AppendFailure::Refused(error)) if failure::says_it_is_there(&error) => {
-            return Ok(Appended::Elsewhere);
+            return Ok(Appended::IsThere);
         }
         rows => rows?,
     };
     // It is committed: what cannot be read now is not certain.
-    appended(&rows).map_err(AppendFailure::Unknown)
+    appended(batch, &rows).map_err(AppendFailure::Unknown)
 }
 
 /// A partition that is kept locked: the error names who does.
@@ -80,10 +83,13 @@ pub(super) async fn locked(session: &Session, source: tokio_postgres::Error) -> 
         .advice("end that transaction, or wait for it; retry with the same transaction id")
 }
 
-fn appended(rows: &[Row]) -> Result<Appended, Error> {
+fn appended(batch: &Batch<'_>, rows: &[Row]) -> Result<Appended, Error> {
     let row = rows.first().ok_or_else(|| Error::corrupt("the server answered an append without a row"))?;
-    if column(row, 2)? {
-        return Ok(Appended::Elsewhere);
+    if let Some(places) = column::<Option<Vec<i32>>>(row, 2)? {
+        let found: Vec<i64> = column(row, 3)?;
+        let streams = places.into_iter().filter_map(|place| batch.stream_at(place).cloned());
+        let found = found.into_iter().map(|version| Version::new(number(version)));
+        return Ok(Appended::Elsewhere(streams.zip(found).collect()));
     }
     let (bases, times): (Vec<i64>, Vec<i64>) = (column(row, 0)?, column(row, 1)?);
     let landed = bases.into_iter().map(number).zip(times.into_iter().map(Timestamp::from_micros));

@@ -13,12 +13,13 @@ use crate::partition::PartitionId;
 use crate::store::postgres::batch::Batch;
 use crate::store::postgres::commit::{self, Appended};
 use crate::store::postgres::held::Held;
-use crate::store::postgres::plan::{List, Plan};
+use crate::store::postgres::plan::{Heads, List, Plan};
 use crate::store::postgres::pool::Lent;
 use crate::store::postgres::session::Session;
 use crate::store::postgres::shared::{Answers, Core, answers, refuse, refuse_all};
 use crate::store::postgres::waiting::Carrier;
 use crate::store::{AppendFailure, UnitResult};
+use crate::stream::{StreamName, Version};
 
 impl Core {
     /// Appends a list, whatever becomes of whoever waits for it.
@@ -71,15 +72,21 @@ impl Core {
         }
     }
 
-    /// One call, where all that is expected holds, as it nearly always does; otherwise each partition by itself, so
-    /// that nobody waits for, or fails with, another partition.
+    /// One call, where all that is expected holds, as it nearly always does. Where streams are elsewhere, what rests on
+    /// them has failed, and the rest is sent again; what cannot be known beforehand is done under the partition's lock.
+    /// Where something goes wrong, each partition goes by itself: nobody waits for, or fails with, another one.
     async fn append_parts(self: &Arc<Self>, session: Lent, parts: &[Part]) -> Vec<Answers> {
-        let plans: Option<Vec<_>> = parts.iter().map(|(_, lists)| Plan::hopeful(lists)).collect();
-        if let Some(plans) = plans {
-            match self.append_hopefully(&session, parts, &plans).await {
-                Ok(Some(landed)) => return self.answer(parts, plans, &landed),
-                Ok(None) => {}
-                Err(AppendFailure::Refused(_)) if parts.len() > 1 => {}
+        let (mut told, mut looks_all_up) = (Heads::default(), false);
+        for _ in 0..limits::HOPEFUL_APPENDS {
+            let plans: Option<Vec<_>> = parts.iter().map(|(_, lists)| Plan::hopeful(lists, &told)).collect();
+            let Some(plans) = plans else { break };
+            match self.append_hopefully(&session, parts, &plans, looks_all_up).await {
+                Ok(Hoped::Done(landed)) => return self.answer(parts, plans, &landed),
+                Ok(Hoped::Told(streams)) => told.extend(streams),
+                Ok(Hoped::LookUp) if looks_all_up => break,
+                Ok(Hoped::LookUp) => looks_all_up = true,
+                Ok(Hoped::NotTogether) => break,
+                Err(AppendFailure::Refused(_)) if parts.len() > 1 => break,
                 Err(failure) => {
                     return plans.into_iter().map(|plan| fail_admitted(plan, &failure)).collect();
                 }
@@ -110,26 +117,30 @@ impl Core {
         }
     }
 
-    /// Where each partition was, and when; none where something is not as expected.
     async fn append_hopefully(
         &self,
         session: &Session,
         parts: &[Part],
         plans: &[Plan<'_>],
-    ) -> Result<Option<Landed>, AppendFailure> {
+        looks_all_up: bool,
+    ) -> Result<Hoped, AppendFailure> {
         if plans.iter().all(|plan| plan.admitted.is_empty()) {
-            return Ok(Some(parts.iter().map(|_| (0, Timestamp::MIN)).collect()));
+            return Ok(Hoped::Done(parts.iter().map(|_| (0, Timestamp::MIN)).collect()));
         }
-        let batch = Batch::new(parts.iter().map(|(partition, _)| *partition).zip(plans));
+        let mut batch = Batch::new(parts.iter().map(|(partition, _)| *partition).zip(plans));
         if parts.len() > 1 && batch.open_steps.columns().is_some() {
-            return Ok(None);
+            return Ok(Hoped::NotTogether);
+        }
+        if looks_all_up {
+            batch.look_all_up();
         }
         match commit::append(session, &batch, self.quorum).await? {
             Appended::Done(landed) => {
                 self.count_commit();
-                Ok(Some(landed))
+                Ok(Hoped::Done(landed))
             }
-            Appended::Elsewhere => Ok(None),
+            Appended::Elsewhere(streams) => Ok(Hoped::Told(streams)),
+            Appended::IsThere => Ok(Hoped::LookUp),
         }
     }
 
@@ -146,6 +157,17 @@ type Part = (PartitionId, Vec<List>);
 
 /// By partition: the position before its first record, and the time.
 type Landed = Vec<(u64, Timestamp)>;
+
+/// What became of a plan that was sent in hope.
+enum Hoped {
+    Done(Landed),
+    /// These streams are elsewhere.
+    Told(Vec<(StreamName, Version)>),
+    /// A stream is there that was not looked up.
+    LookUp,
+    /// The partitions cannot go in one call.
+    NotTogether,
+}
 
 fn refuse_parts(parts: &[Part], failure: &AppendFailure) -> Vec<Answers> {
     parts.iter().map(|(_, lists)| refuse_all(lists, failure)).collect()

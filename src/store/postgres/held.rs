@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::partition::PartitionId;
 use crate::store::postgres::batch::Batch;
 use crate::store::postgres::commit::{self, Appended};
@@ -13,7 +13,7 @@ use crate::store::postgres::plan::{Checked, Heads, List, Plan};
 use crate::store::postgres::pool::Lent;
 use crate::store::postgres::rows::Rows;
 use crate::store::postgres::session::Session;
-use crate::store::postgres::shared::{Answers, Core, answers, refuse_all};
+use crate::store::postgres::shared::{Answers, Core, answers, refuse, refuse_all};
 use crate::store::postgres::types::column;
 use crate::store::postgres::types::number;
 use crate::store::rows::RowKey;
@@ -166,8 +166,13 @@ impl Held {
 impl HeldPartition for Held {
     async fn append(self: Box<Self>, units: Vec<Unit>) -> Vec<UnitResult> {
         let (partition, properties) = (self.partition, self.core.properties);
-        let list = units.into_iter().map(|unit| Checked::new(unit, partition, properties)).collect();
-        self.finish(&[list]).await.pop().unwrap_or_default()
+        let list: List = units.into_iter().map(|unit| Checked::new(unit, partition, properties)).collect();
+        let count = list.len();
+        // A partition is let go of however late its answer is asked for: whoever asks may wait for it first.
+        let finished = tokio::spawn(async move { self.finish(&[list]).await.pop().unwrap_or_default() });
+        let ended =
+            || AppendFailure::Unknown(Error::new(ErrorKind::Unknown, "the append ended without an answer"));
+        finished.await.unwrap_or_else(|_| refuse(count, &ended()))
     }
 }
 

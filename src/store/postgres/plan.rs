@@ -64,22 +64,21 @@ impl<'l> Plan<'l> {
         plan
     }
 
-    /// Where the streams must be for all that is expected of them to hold. None where something is expected that
-    /// cannot be known beforehand, or that contradicts itself, and where there are rows: then somebody has to look.
-    pub(super) fn hopeful(lists: &'l [List]) -> Option<Self> {
+    /// Where the streams must be for all that is expected of them to hold, apart from those of which it was `told` where
+    /// they are. None where something is expected that cannot be known beforehand, or that contradicts itself, and where
+    /// there are rows: then somebody has to look.
+    pub(super) fn hopeful(lists: &'l [List], told: &Heads) -> Option<Self> {
         if lists.iter().flatten().any(|checked| !checked.unit.rows.is_empty()) {
             return None;
         }
-        let mut heads = Heads::default();
+        let mut heads = told.clone();
         for append in lists.iter().flatten().flat_map(|checked| &checked.unit.appends) {
             if !heads.contains_key(&append.stream) {
                 heads.insert(append.stream.clone(), demanded(append.expected)?);
             }
         }
         let plan = Self::new(lists, &mut heads, &mut Rows::default());
-        let contradicts = |verdict: &Result<usize, AppendFailure>| {
-            matches!(verdict, Err(AppendFailure::WrongVersion { .. }))
-        };
+        let contradicts = |verdict: &Result<usize, AppendFailure>| matches!(verdict, Err(AppendFailure::WrongVersion { stream, .. }) if !told.contains_key(stream));
         (!plan.verdicts.iter().flatten().any(contradicts)).then_some(plan)
     }
 }

@@ -94,7 +94,8 @@ BEGIN
 END $$;
 
 -- Appends to some partitions, in rising order, what is demanded to be true of streams (their keys, and the versions that
--- they are at), whole or not at all: where one is elsewhere, nothing is written. Stream k lies in the partition
+-- they are at), whole or not at all: where some are elsewhere, nothing is written, and it is told which, and where they
+-- are. Stream k lies in the partition
 -- `partitions[of_partition[k]]`. Those of `known` are looked up; the others are to get their first record, and should they
 -- be there, the unique index refuses it, and with it the append. Record i belongs to the stream `of_stream[i]`; the records of a partition, `counts` of
 -- them, stand together, and get the positions after `bases`. All locks are those of partitions and are taken in their
@@ -106,9 +107,9 @@ CREATE FUNCTION sidestream.append(
     of_stream int4[], versions int8[], numbers_1 int8[], numbers_2 int8[], checksums int4[], kinds int2[],
     schemas int4[], effects bool[], transactions uuid[], types text[], codecs text[], steps text[],
     fingerprints bytea[], requesters bytea[], payloads bytea[],
-    OUT bases int8[], OUT times int8[], OUT is_elsewhere bool
+    OUT bases int8[], OUT times int8[], OUT elsewhere int4[], OUT stands int8[]
 ) LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan SET enable_sort = off SET enable_seqscan = off
-SET lock_timeout = '10s' AS $$
+SET enable_hashjoin = off SET enable_mergejoin = off SET lock_timeout = '10s' AS $$
 DECLARE
     count int8 := 0;
     base int8;
@@ -139,19 +140,23 @@ BEGIN
         count := count + counts[place];
     END LOOP;
     -- Statements of their own: they have to see what was committed while the locks were waited for.
-    SELECT EXISTS (SELECT FROM unnest(known) AS k WHERE heads[k] <> coalesce(
-        (SELECT r.version FROM sidestream.records r
-            WHERE r.partition = partitions[of_partition[k]] AND r.key = keys[k] ORDER BY r.version DESC LIMIT 1),
-        (SELECT f.floor FROM sidestream.floors f
-            WHERE f.partition = partitions[of_partition[k]] AND f.key = keys[k]),
-        0)) INTO is_elsewhere;
+    SELECT array_agg(w.k), array_agg(w.head) INTO elsewhere, stands FROM (
+        SELECT k, coalesce(
+            (SELECT r.version FROM sidestream.records r
+                WHERE r.partition = partitions[of_partition[k]] AND r.key = keys[k] ORDER BY r.version DESC LIMIT 1),
+            (SELECT f.floor FROM sidestream.floors f
+                WHERE f.partition = partitions[of_partition[k]] AND f.key = keys[k]),
+            0) AS head
+        FROM unnest(known) AS k) w
+    WHERE heads[w.k] <> w.head;
     -- A stream of which all was removed is no new one.
-    IF NOT is_elsewhere AND EXISTS (SELECT FROM sidestream.floors f WHERE f.partition = ANY (partitions)) THEN
-        SELECT EXISTS (SELECT FROM generate_series(1, cardinality(keys)) AS k WHERE heads[k] = 0 AND EXISTS (
-            SELECT FROM sidestream.floors f
-                WHERE f.partition = partitions[of_partition[k]] AND f.key = keys[k])) INTO is_elsewhere;
+    IF elsewhere IS NULL AND EXISTS (SELECT FROM sidestream.floors f WHERE f.partition = ANY (partitions)) THEN
+        SELECT array_agg(k), array_agg(f.floor) INTO elsewhere, stands
+            FROM generate_series(1, cardinality(keys)) AS k
+            JOIN sidestream.floors f ON f.partition = partitions[of_partition[k]] AND f.key = keys[k]
+            WHERE heads[k] = 0;
     END IF;
-    IF is_elsewhere THEN
+    IF elsewhere IS NOT NULL THEN
         FOR place IN 1 .. cardinality(partitions) LOOP
             UPDATE sidestream.partitions p SET position = bases[place] WHERE p.partition = partitions[place];
         END LOOP;
@@ -229,14 +234,14 @@ CREATE FUNCTION sidestream.append_tracked(
     open_fingerprints bytea[], open_versions int8[], open_scanned int8[], open_resumed int4[],
     resumed_keys bytea[], resumed_scanned int8[], resumed_times int4[],
     settled_keys bytea[],
-    OUT bases int8[], OUT times int8[], OUT is_elsewhere bool
+    OUT bases int8[], OUT times int8[], OUT elsewhere int4[], OUT stands int8[]
 ) LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
-    SELECT a.bases, a.times, a.is_elsewhere INTO bases, times, is_elsewhere FROM sidestream.append(
+    SELECT a.bases, a.times, a.elsewhere, a.stands INTO bases, times, elsewhere, stands FROM sidestream.append(
         partitions, counts, in_quorum, of_partition, keys, names, heads, known, of_stream, versions, numbers_1,
         numbers_2, checksums, kinds, schemas, effects, transactions, types, codecs, steps, fingerprints, requesters,
         payloads) a;
-    IF NOT is_elsewhere THEN
+    IF elsewhere IS NULL THEN
         PERFORM sidestream.track_steps(
             partitions[1], times[1], open_keys, open_streams, open_categories, open_transactions, open_steps,
             open_fingerprints, open_versions, open_scanned, open_resumed,
