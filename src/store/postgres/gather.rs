@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use futures_util::future::join_all;
+use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
 use crate::clock::Timestamp;
@@ -17,7 +17,7 @@ use crate::store::postgres::plan::{Heads, List, Plan};
 use crate::store::postgres::pool::Lent;
 use crate::store::postgres::session::Session;
 use crate::store::postgres::shared::{Answers, Core, answers, refuse, refuse_all};
-use crate::store::postgres::waiting::Carrier;
+use crate::store::postgres::waiting::{Carrier, Load};
 use crate::store::{AppendFailure, UnitResult};
 use crate::stream::{StreamName, Version};
 
@@ -41,72 +41,75 @@ impl Core {
         list: List,
     ) -> Result<oneshot::Receiver<Vec<UnitResult>>> {
         self.demand_partition(partition)?;
-        let (results, wants_a_carrier) = self.lists.put(partition, list);
-        if wants_a_carrier {
-            tokio::spawn(Arc::clone(self).carry_lists());
+        let (results, carrier) = self.lists.put(partition, list);
+        if let Some(carrier) = carrier {
+            tokio::spawn(Arc::clone(self).carry(carrier, None));
         }
         Ok(results)
     }
 
-    async fn carry_lists(self: Arc<Self>) {
-        let mut carrier = Carrier::of(&self.lists);
-        loop {
-            // First the connection: what comes meanwhile goes along.
-            let session = self.writers.session().await;
-            let mut units: usize = 0;
-            let fits = |list: &List| {
-                units = units.saturating_add(list.len());
-                units <= limits::LIST_UNITS
-            };
-            let Some(loads) = carrier.take(fits) else { return };
-            let (parts, replies): (Vec<Part>, Vec<_>) =
-                loads.into_iter().map(|load| ((load.partition, load.lists), load.replies)).unzip();
-            let answers = match session {
-                Ok(session) => self.append_parts(session, &parts).await,
-                Err(error) => refuse_parts(&parts, &AppendFailure::Refused(error)),
-            };
-            for (reply, results) in replies.into_iter().flatten().zip(answers.into_iter().flatten()) {
-                // Whoever went away needs no answer.
-                drop(reply.send(results));
+    /// Appends one load, if there is one, and then what waits, until nothing does.
+    fn carry(self: Arc<Self>, mut carrier: Carrier, mut first: Option<Load>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            loop {
+                // First the connection: what comes meanwhile goes along.
+                let session = self.writers.session().await;
+                let mut units: usize = 0;
+                let fits = |list: &List| {
+                    units = units.saturating_add(list.len());
+                    units <= limits::LIST_UNITS
+                };
+                let loads = first.take().map(|load| vec![load]).or_else(|| carrier.take(fits));
+                let Some(loads) = loads else { return };
+                match session {
+                    Ok(session) => {
+                        for load in self.append_loads(session, loads).await {
+                            let own = carrier.split(load.partition);
+                            tokio::spawn(Arc::clone(&self).carry(own, Some(load)));
+                        }
+                    }
+                    Err(error) => {
+                        let failure = AppendFailure::Refused(error);
+                        loads.into_iter().for_each(|load| {
+                            let answers = refuse_all(&load.lists, &failure);
+                            load.answer(answers);
+                        });
+                    }
+                }
             }
-        }
+        })
     }
 
     /// One call, where all that is expected holds, as it nearly always does. Where streams are elsewhere, what rests on
     /// them has failed, and the rest is sent again; what cannot be known beforehand is done under the partition's lock.
-    /// Where something goes wrong, each partition goes by itself: nobody waits for, or fails with, another one.
-    async fn append_parts(self: &Arc<Self>, session: Lent, parts: &[Part]) -> Vec<Answers> {
+    /// Gives back what cannot go with the others: each by itself then waits for, and fails with, no other partition.
+    async fn append_loads(self: &Arc<Self>, session: Lent, loads: Vec<Load>) -> Vec<Load> {
         let (mut told, mut looks_all_up) = (Heads::default(), false);
         for _ in 0..limits::HOPEFUL_APPENDS {
-            let plans: Option<Vec<_>> = parts.iter().map(|(_, lists)| Plan::hopeful(lists, &told)).collect();
+            let plans: Option<Vec<_>> = loads.iter().map(|load| Plan::hopeful(&load.lists, &told)).collect();
             let Some(plans) = plans else { break };
-            match self.append_hopefully(&session, parts, &plans, looks_all_up).await {
-                Ok(Hoped::Done(landed)) => return self.answer(parts, plans, &landed),
+            match self.append_hopefully(&session, &loads, &plans, looks_all_up).await {
+                Ok(Hoped::Done(landed)) => {
+                    drop(session);
+                    let answers = self.answers(&loads, plans, landed);
+                    return answer_all(loads, answers);
+                }
                 Ok(Hoped::Told(streams)) => told.extend(streams),
                 Ok(Hoped::LookUp) if looks_all_up => break,
                 Ok(Hoped::LookUp) => looks_all_up = true,
                 Ok(Hoped::NotTogether) => break,
-                Err(AppendFailure::Refused(_)) if parts.len() > 1 => break,
+                Err(AppendFailure::Refused(_)) if loads.len() > 1 => break,
                 Err(failure) => {
-                    return plans.into_iter().map(|plan| fail_admitted(plan, &failure)).collect();
+                    let answers = plans.into_iter().map(|plan| Some(fail_admitted(plan, &failure))).collect();
+                    return answer_all(loads, answers);
                 }
             }
         }
-        if let [(partition, lists)] = parts {
-            return vec![self.append_held(session, *partition, lists).await];
+        if let [Load { partition, lists, .. }] = loads.as_slice() {
+            let answers = vec![Some(self.append_held(session, *partition, lists).await)];
+            return answer_all(loads, answers);
         }
-        drop(session);
-        join_all(parts.iter().map(|part| self.append_alone(part))).await
-    }
-
-    async fn append_alone(self: &Arc<Self>, part: &Part) -> Answers {
-        let (_, lists) = part;
-        let session = match self.writers.session().await {
-            Ok(session) => session,
-            Err(error) => return refuse_all(lists, &AppendFailure::Refused(error)),
-        };
-        let answers = Box::pin(self.append_parts(session, std::slice::from_ref(part))).await;
-        answers.into_iter().next().unwrap_or_default()
+        loads
     }
 
     /// Under the partition's lock.
@@ -120,15 +123,15 @@ impl Core {
     async fn append_hopefully(
         &self,
         session: &Session,
-        parts: &[Part],
+        loads: &[Load],
         plans: &[Plan<'_>],
         looks_all_up: bool,
     ) -> Result<Hoped, AppendFailure> {
         if plans.iter().all(|plan| plan.admitted.is_empty()) {
-            return Ok(Hoped::Done(parts.iter().map(|_| (0, Timestamp::MIN)).collect()));
+            return Ok(Hoped::Done(loads.iter().map(|_| Some((0, Timestamp::MIN))).collect()));
         }
-        let mut batch = Batch::new(parts.iter().map(|(partition, _)| *partition).zip(plans));
-        if parts.len() > 1 && batch.open_steps.columns().is_some() {
+        let mut batch = Batch::new(loads.iter().map(|load| load.partition).zip(plans));
+        if loads.len() > 1 && batch.open_steps.columns().is_some() {
             return Ok(Hoped::NotTogether);
         }
         if looks_all_up {
@@ -136,7 +139,9 @@ impl Core {
         }
         match commit::append(session, &batch, self.quorum).await? {
             Appended::Done(landed) => {
-                self.count_commit();
+                if landed.iter().any(Option::is_some) {
+                    self.count_commit();
+                }
                 Ok(Hoped::Done(landed))
             }
             Appended::Elsewhere(streams) => Ok(Hoped::Told(streams)),
@@ -144,19 +149,29 @@ impl Core {
         }
     }
 
-    fn answer(&self, parts: &[Part], plans: Vec<Plan<'_>>, landed: &Landed) -> Vec<Answers> {
-        let parts = parts.iter().zip(plans).zip(landed);
-        parts
-            .map(|(((partition, _), plan), (base, at))| answers(self, *partition, plan, *base, *at))
-            .collect()
+    fn answers(&self, loads: &[Load], plans: Vec<Plan<'_>>, landed: Landed) -> Vec<Option<Answers>> {
+        let loads = loads.iter().zip(plans).zip(landed);
+        let answer = |((load, plan), landed): ((&Load, _), Option<_>)| {
+            landed.map(|(base, at)| answers(self, load.partition, plan, base, at))
+        };
+        loads.map(answer).collect()
     }
 }
 
-/// The lists of one partition.
-type Part = (PartitionId, Vec<List>);
+/// By partition: the position before its first record, and the time; none where it was left out.
+type Landed = Vec<Option<(u64, Timestamp)>>;
 
-/// By partition: the position before its first record, and the time.
-type Landed = Vec<(u64, Timestamp)>;
+/// Answers the loads that have answers, and gives back the others.
+fn answer_all(loads: Vec<Load>, answers: Vec<Option<Answers>>) -> Vec<Load> {
+    let unanswered = |(load, answers): (Load, Option<Answers>)| match answers {
+        Some(answers) => {
+            load.answer(answers);
+            None
+        }
+        None => Some(load),
+    };
+    loads.into_iter().zip(answers).filter_map(unanswered).collect()
+}
 
 /// What became of a plan that was sent in hope.
 enum Hoped {
@@ -167,10 +182,6 @@ enum Hoped {
     LookUp,
     /// The partitions cannot go in one call.
     NotTogether,
-}
-
-fn refuse_parts(parts: &[Part], failure: &AppendFailure) -> Vec<Answers> {
-    parts.iter().map(|(_, lists)| refuse_all(lists, failure)).collect()
 }
 
 /// Those that would have been committed have failed; what failed before stays as it is.

@@ -116,7 +116,7 @@ impl Held {
                 .advice("stop: something wrote to the tables past the functions of sidestream");
             return Err(AppendFailure::Refused(why));
         };
-        Ok(landed.first().copied().unwrap_or((0, Timestamp::MIN)))
+        Ok(landed.first().copied().flatten().unwrap_or((0, Timestamp::MIN)))
     }
 
     async fn end(&mut self, how: &str) -> Result<(), AppendFailure> {

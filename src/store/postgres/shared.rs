@@ -1,5 +1,6 @@
 //! What all calls of a store share, and the answers that they give.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::Timestamp;
@@ -29,7 +30,7 @@ pub(super) struct Core {
     pub(super) changes: Changes,
     /// Appends that were committed.
     pub(super) commits: AtomicU64,
-    pub(super) lists: Waiting,
+    pub(super) lists: Arc<Waiting>,
     pub(super) reads: Gathered<Vec<StreamRead>, Vec<Result<StreamPage>>>,
 }
 

@@ -2,7 +2,7 @@
 //! all that has come meanwhile for the partitions that nobody else is at.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
@@ -16,7 +16,17 @@ type Reply = oneshot::Sender<Vec<UnitResult>>;
 pub(super) struct Load {
     pub(super) partition: PartitionId,
     pub(super) lists: Vec<List>,
-    pub(super) replies: Vec<Reply>,
+    replies: Vec<Reply>,
+}
+
+impl Load {
+    /// Gives each list its results.
+    pub(super) fn answer(self, answers: Vec<Vec<UnitResult>>) {
+        for (reply, results) in self.replies.into_iter().zip(answers) {
+            // Whoever went away needs no answer.
+            drop(reply.send(results));
+        }
+    }
 }
 
 /// Lists that wait. Whoever waits for an answer that nobody can give any more hears that its sender is gone.
@@ -37,25 +47,23 @@ struct State {
 }
 
 impl Waiting {
-    pub(super) fn new(most: usize) -> Self {
-        Self { state: Mutex::new(State::default()), most }
+    pub(super) fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::new(State::default()), most })
     }
 
-    /// Puts a list behind those of its partition. Where it says so, the caller has to send a carrier.
+    /// Puts a list behind those of its partition. A carrier that it gives has to be sent.
     pub(super) fn put(
-        &self,
+        self: &Arc<Self>,
         partition: PartitionId,
         list: List,
-    ) -> (oneshot::Receiver<Vec<UnitResult>>, bool) {
+    ) -> (oneshot::Receiver<Vec<UnitResult>>, Option<Carrier>) {
         let (reply, answer) = oneshot::channel();
         let mut state = self.lock();
         state.lists.entry(partition).or_default().push_back((list, reply));
         // Whoever is at the partition comes back for it.
         let wants_a_carrier = state.carriers < self.most && !state.taken.contains(&partition);
-        if wants_a_carrier {
-            state.carriers = state.carriers.saturating_add(1);
-        }
-        (answer, wants_a_carrier)
+        let carrier = wants_a_carrier.then(|| Carrier::new(self, &mut state, BTreeSet::new()));
+        (answer, carrier)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -66,24 +74,37 @@ impl Waiting {
 
 /// Somebody who appends what waits. When the last of them ends with something still waiting, because its runtime did,
 /// that is given up: it would wait for ever.
-pub(super) struct Carrier<'w> {
-    waiting: &'w Waiting,
+pub(super) struct Carrier {
+    waiting: Arc<Waiting>,
     at: BTreeSet<PartitionId>,
     has_ended: bool,
 }
 
-impl<'w> Carrier<'w> {
-    pub(super) fn of(waiting: &'w Waiting) -> Self {
-        Self { waiting, at: BTreeSet::new(), has_ended: false }
+impl Carrier {
+    fn new(waiting: &Arc<Waiting>, state: &mut State, at: BTreeSet<PartitionId>) -> Self {
+        state.carriers = state.carriers.saturating_add(1);
+        Self { waiting: Arc::clone(waiting), at, has_ended: false }
+    }
+
+    /// Leaves a partition that it is at to a carrier of its own.
+    pub(super) fn split(&mut self, partition: PartitionId) -> Self {
+        let at = self.at.take(&partition).into_iter().collect();
+        let mut state = self.waiting.lock();
+        Self::new(&self.waiting, &mut state, at)
     }
 
     /// Leaves the partitions it was at, and takes what waits in those that are free, in their order: the first list in
-    /// any case, and then as much as fits. None ends the carrier.
+    /// any case, and then as much as fits. None ends the carrier, as it does one of too many: the others come by.
     pub(super) fn take(&mut self, mut fits: impl FnMut(&List) -> bool) -> Option<Vec<Load>> {
         let mut guard = self.waiting.lock();
         let state = &mut *guard;
         state.taken.retain(|partition| !self.at.contains(partition));
         self.at.clear();
+        if state.carriers > self.waiting.most {
+            state.carriers = state.carriers.saturating_sub(1);
+            self.has_ended = true;
+            return None;
+        }
         let mut loads: Vec<Load> = Vec::new();
         let waiting: Vec<PartitionId> = state.lists.keys().copied().collect();
         let (before, behind): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|at| *at <= state.turn);
@@ -115,7 +136,7 @@ impl<'w> Carrier<'w> {
     }
 }
 
-impl Drop for Carrier<'_> {
+impl Drop for Carrier {
     fn drop(&mut self) {
         if self.has_ended {
             return;
@@ -144,28 +165,41 @@ mod tests {
     #[test]
     fn a_partition_has_one_carrier_and_a_carrier_many_partitions() {
         let waiting = Waiting::new(2);
-        let (_a, first) = waiting.put(A, Vec::new());
-        let (_b, second) = waiting.put(B, Vec::new());
+        let (_a, one) = waiting.put(A, Vec::new());
+        let (_b, other) = waiting.put(B, Vec::new());
         let (_c, third) = waiting.put(A, Vec::new());
-        assert!(first && second && !third, "two at most");
-        let (mut one, mut other) = (Carrier::of(&waiting), Carrier::of(&waiting));
+        let (mut one, mut other) = (one.expect("sent"), other.expect("sent"));
+        assert!(third.is_none(), "two at most");
         assert_eq!(shape(one.take(|_| true)), [(A, 2), (B, 1)]);
         let (_d, fourth) = waiting.put(A, Vec::new());
-        assert!(!fourth);
+        assert!(fourth.is_none());
         assert!(other.take(|_| true).is_none(), "somebody is at it");
         let (_e, fifth) = waiting.put(A, Vec::new());
-        assert!(!fifth, "whoever is at the partition comes back");
+        assert!(fifth.is_none(), "whoever is at the partition comes back");
         assert_eq!(shape(one.take(|_| true)), [(A, 2)]);
         assert!(one.take(|_| true).is_none());
-        let (_f, sixth) = waiting.put(A, Vec::new());
-        assert!(sixth, "nobody is on the way");
+        assert!(waiting.put(A, Vec::new()).1.is_some(), "nobody is on the way");
+    }
+
+    #[test]
+    fn a_partition_that_is_left_to_a_carrier_of_its_own_holds_no_other_up() {
+        let waiting = Waiting::new(1);
+        let (_a, carrier) = waiting.put(A, Vec::new());
+        let (_b, _) = waiting.put(B, Vec::new());
+        let mut carrier = carrier.expect("sent");
+        assert_eq!(shape(carrier.take(|_| true)), [(A, 1), (B, 1)]);
+        let mut own = carrier.split(A);
+        let _more = [waiting.put(A, Vec::new()), waiting.put(B, Vec::new())];
+        assert!(carrier.take(|_| true).is_none(), "two are too many");
+        assert_eq!(shape(own.take(|_| true)), [(A, 1), (B, 1)], "the other comes by");
     }
 
     #[test]
     fn what_does_not_fit_waits() {
         let waiting = Waiting::new(1);
-        let _answers = [waiting.put(A, Vec::new()), waiting.put(A, Vec::new()), waiting.put(B, Vec::new())];
-        let mut carrier = Carrier::of(&waiting);
+        let (_a, carrier) = waiting.put(A, Vec::new());
+        let _more = [waiting.put(A, Vec::new()), waiting.put(B, Vec::new())];
+        let mut carrier = carrier.expect("sent");
         assert_eq!(shape(carrier.take(|_| false)), [(A, 1)], "one goes always");
         assert_eq!(shape(carrier.take(|_| true)), [(A, 1), (B, 1)]);
     }
@@ -173,14 +207,14 @@ mod tests {
     #[test]
     fn what_a_carrier_leaves_behind_is_given_up() {
         let waiting = Waiting::new(1);
-        let (mut answer, _) = waiting.put(A, Vec::new());
-        drop(Carrier::of(&waiting));
+        let (mut answer, carrier) = waiting.put(A, Vec::new());
+        drop(carrier);
         assert!(answer.try_recv().is_err());
-        assert!(waiting.put(B, Vec::new()).1);
-        let mut carrier = Carrier::of(&waiting);
+        let (_b, carrier) = waiting.put(B, Vec::new());
+        let mut carrier = carrier.expect("sent");
         let taken = carrier.take(|_| true);
         drop(carrier);
         assert_eq!(shape(taken), [(B, 1)]);
-        assert!(waiting.put(B, Vec::new()).1, "nobody is at it any more");
+        assert!(waiting.put(B, Vec::new()).1.is_some(), "nobody is at it any more");
     }
 }

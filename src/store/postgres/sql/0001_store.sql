@@ -98,9 +98,9 @@ END $$;
 -- are. Stream k lies in the partition
 -- `partitions[of_partition[k]]`. Those of `known` are looked up; the others are to get their first record, and should they
 -- be there, the unique index refuses it, and with it the append. Record i belongs to the stream `of_stream[i]`; the records of a partition, `counts` of
--- them, stand together, and get the positions after `bases`. All locks are those of partitions and are taken in their
--- order, so no two callers wait for each other. Whoever keeps a partition locked for long is told of instead of waited
--- for; where others' partitions would have to wait along, soon.
+-- them, stand together, and get the positions after `bases`. Whoever keeps a partition locked for long is told of instead
+-- of waited for. Of several partitions those that are locked are left out, and have no base: nobody waits for one
+-- partition while it holds another.
 CREATE FUNCTION sidestream.append(
     partitions int4[], counts int8[], in_quorum bool,
     of_partition int4[], keys bytea[], names text[], heads int8[], known int4[],
@@ -119,10 +119,16 @@ DECLARE
     shifts int8[];
 BEGIN
     PERFORM sidestream.demand_durability(in_quorum);
-    IF cardinality(partitions) > 1 THEN
-        PERFORM set_config('lock_timeout', '100ms', true);
-    END IF;
+    bases := array_fill(NULL::int8, ARRAY[cardinality(partitions)]);
+    times := bases;
     FOR place IN 1 .. cardinality(partitions) LOOP
+        IF cardinality(partitions) > 1 THEN
+            PERFORM FROM sidestream.partitions p WHERE p.partition = partitions[place] FOR UPDATE SKIP LOCKED;
+            IF NOT FOUND THEN
+                count := count + counts[place];
+                CONTINUE;
+            END IF;
+        END IF;
         -- The lock, the positions and the time in one statement.
         UPDATE sidestream.partitions p
             SET position = p.position + counts[place], recorded_at = greatest(p.recorded_at, sidestream.now_micros())
@@ -147,18 +153,19 @@ BEGIN
             (SELECT f.floor FROM sidestream.floors f
                 WHERE f.partition = partitions[of_partition[k]] AND f.key = keys[k]),
             0) AS head
-        FROM unnest(known) AS k) w
+        FROM unnest(known) AS k WHERE bases[of_partition[k]] IS NOT NULL) w
     WHERE heads[w.k] <> w.head;
     -- A stream of which all was removed is no new one.
     IF elsewhere IS NULL AND EXISTS (SELECT FROM sidestream.floors f WHERE f.partition = ANY (partitions)) THEN
         SELECT array_agg(k), array_agg(f.floor) INTO elsewhere, stands
             FROM generate_series(1, cardinality(keys)) AS k
             JOIN sidestream.floors f ON f.partition = partitions[of_partition[k]] AND f.key = keys[k]
-            WHERE heads[k] = 0;
+            WHERE heads[k] = 0 AND bases[of_partition[k]] IS NOT NULL;
     END IF;
     IF elsewhere IS NOT NULL THEN
         FOR place IN 1 .. cardinality(partitions) LOOP
-            UPDATE sidestream.partitions p SET position = bases[place] WHERE p.partition = partitions[place];
+            UPDATE sidestream.partitions p SET position = bases[place]
+                WHERE p.partition = partitions[place] AND bases[place] IS NOT NULL;
         END LOOP;
         RETURN;
     END IF;
@@ -169,7 +176,8 @@ BEGIN
         times[of_partition[of_stream[i]]], numbers_1[i], numbers_2[i], checksums[i], kinds[i], schemas[i],
         effects[i], transactions[i], keys[of_stream[i]], names[of_stream[i]], types[i], codecs[i], steps[i],
         fingerprints[i], requesters[i], payloads[i]
-    FROM generate_series(1, count::int4) AS i;
+    FROM generate_series(1, count::int4) AS i
+    WHERE bases[of_partition[of_stream[i]]] IS NOT NULL;
 END $$;
 
 -- Where streams are, in the order of their keys.
