@@ -102,6 +102,7 @@
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod clock;
+pub mod cluster;
 pub mod codec;
 pub mod command;
 pub mod decider;
@@ -113,7 +114,9 @@ mod hash;
 pub mod id;
 pub mod lease;
 pub mod limits;
+pub mod metric;
 pub mod partition;
+pub mod processor;
 pub mod projection;
 pub mod protocol;
 pub mod side_stream;

@@ -11,27 +11,20 @@ use crate::codec::Codecs;
 use crate::command::Receipt;
 use crate::error::{Error, ErrorKind, Result};
 use crate::partition::PartitionId;
+use crate::processor::Processor;
 use crate::projection::definition::{Definition, Projection};
 use crate::projection::parked::{Action, Operator, Parked, Repaired};
 use crate::projection::place::ProjectionId;
-use crate::projection::request::Requests;
-use crate::projection::runner::Runner;
+use crate::projection::projector::Projector;
+use crate::projection::seats::{Running, Seats};
 use crate::projection::settings::Settings;
 use crate::projection::status::{State, Status};
-use crate::projection::supervisor;
 use crate::projection::view::View;
 use crate::store::EventStore;
 use crate::stream::AggregateId;
 
-/// Starts a projection's runners; the view's type is forgotten here.
-type Start = Box<dyn FnOnce(&Builder, &mut JoinSet<()>, &watch::Sender<bool>) -> Vec<Running> + Send>;
-
-/// One projection in one partition, as it runs.
-#[derive(Debug)]
-struct Running {
-    status: watch::Receiver<Status>,
-    requests: Requests,
-}
+/// Makes a projection a processor, and says where its runners are found; the view's type is forgotten here.
+type Make = Box<dyn FnOnce(&Builder) -> Result<(Arc<dyn Processor>, Arc<Seats>)> + Send>;
 
 /// A daemon that is being set up.
 #[must_use]
@@ -41,7 +34,7 @@ pub struct Builder {
     codecs: Codecs,
     clock: Arc<dyn Clock>,
     epoch: u64,
-    projections: Vec<(ProjectionId, Start)>,
+    projections: Vec<(ProjectionId, Make)>,
     wrong: Option<Error>,
 }
 
@@ -84,8 +77,7 @@ impl Builder {
             Ok(definition) => {
                 let id = definition.id().clone();
                 let view = Arc::new(view);
-                self.projections
-                    .push((id, Box::new(|set_up, tasks, stop| start(set_up, definition, view, tasks, stop))));
+                self.projections.push((id, Box::new(|set_up| make(set_up, definition, view))));
             }
             Err(error) => self.wrong = self.wrong.or(Some(error)),
         }
@@ -107,32 +99,31 @@ impl Builder {
         if let Some((twice, _)) = ids.iter().zip(ids.iter().skip(1)).find(|(one, other)| one == other) {
             return Err(Error::invalid(format!("projection {twice} is given twice")));
         }
-        let (mut tasks, stop) = (JoinSet::new(), watch::Sender::new(false));
-        let running =
-            projections.into_iter().flat_map(|(_, start)| start(&self, &mut tasks, &stop)).collect();
-        Ok(Daemon { store: self.store, running, tasks, stop })
+        let (mut tasks, stop, mut seats) = (JoinSet::new(), watch::Sender::new(false), Vec::new());
+        for (_, make) in projections {
+            let (processor, of_projection) = make(&self)?;
+            for partition in self.store.properties().partitions.all() {
+                let run = processor.run(partition, self.epoch, stop.subscribe());
+                // How it ended stands in its status.
+                tasks.spawn(async move { drop(run.await) });
+            }
+            seats.push(of_projection);
+        }
+        Ok(Daemon { store: self.store, seats, tasks, stop })
     }
 }
 
-fn start<V: View>(
+fn make<V: View>(
     set_up: &Builder,
     definition: Definition<V::Rows>,
     view: Arc<V>,
-    tasks: &mut JoinSet<()>,
-    stop: &watch::Sender<bool>,
-) -> Vec<Running> {
-    let begin = |partition| {
-        let (requests, receiver) = Requests::channel();
-        let (log, rules) = ((Arc::clone(&set_up.store), partition), (definition.clone(), Arc::clone(&view)));
-        let runner = Runner::new(log, rules, set_up.epoch, receiver, stop.subscribe())
-            .settings(set_up.settings.clone())
-            .codecs(set_up.codecs.clone())
-            .clock(Arc::clone(&set_up.clock));
-        let status = runner.status();
-        tasks.spawn(supervisor::keep(runner));
-        Running { status, requests }
-    };
-    set_up.store.properties().partitions.all().map(begin).collect()
+) -> Result<(Arc<dyn Processor>, Arc<Seats>)> {
+    let projector = Projector::new(Arc::clone(&set_up.store), definition, view)?
+        .settings(set_up.settings.clone())
+        .codecs(set_up.codecs.clone())
+        .clock(Arc::clone(&set_up.clock));
+    let seats = projector.seats();
+    Ok((Arc::new(projector), seats))
 }
 
 /// Runs all partitions of several projections, each by itself: one that fails or waits holds no other up.
@@ -141,7 +132,7 @@ fn start<V: View>(
 /// [`shutdown`](Self::shutdown) is kinder.
 pub struct Daemon {
     store: Arc<dyn EventStore>,
-    running: Vec<Running>,
+    seats: Vec<Arc<Seats>>,
     tasks: JoinSet<()>,
     stop: watch::Sender<bool>,
 }
@@ -163,7 +154,7 @@ impl Daemon {
     /// How each projection is doing in each partition.
     #[must_use]
     pub fn status(&self) -> Vec<Status> {
-        self.running.iter().map(|running| running.status.borrow().clone()).collect()
+        self.seats.iter().flat_map(|seats| seats.status()).collect()
     }
 
     /// What is parked, of all versions of the projection of this name, with its partition.
@@ -218,7 +209,7 @@ impl Daemon {
     /// [`Invalid`](ErrorKind::Invalid) when there is no such projection; [`Unavailable`](ErrorKind::Unavailable) when the
     /// aggregate is parked there, or the projection has stopped, with the reason.
     pub async fn wait_for(&self, projection: &str, aggregate: &AggregateId, receipt: Receipt) -> Result<()> {
-        let mut status = self.find(projection, self.partition_of(aggregate))?.status.clone();
+        let mut status = self.find(projection, self.partition_of(aggregate))?.status;
         let is_decided = |status: &Status| {
             let is_there = status.checkpoint.is_some_and(|checkpoint| checkpoint >= receipt.position);
             is_there || matches!(status.state, State::Stopped(_))
@@ -244,13 +235,11 @@ impl Daemon {
     }
 
     /// The highest version of a projection, in a partition.
-    fn find(&self, projection: &str, partition: PartitionId) -> Result<&Running> {
-        let of_name = |running: &&Running| {
-            let status = running.status.borrow();
-            status.projection.name() == projection && status.partition == partition
-        };
-        let newest = |running: &&Running| running.status.borrow().projection.version();
-        self.running.iter().filter(of_name).max_by_key(newest).ok_or_else(|| {
+    fn find(&self, projection: &str, partition: PartitionId) -> Result<Running> {
+        let here = self.seats.iter().filter_map(|seats| seats.find(partition));
+        let of_name = |running: &Running| running.status.borrow().projection.name() == projection;
+        let newest = |running: &Running| running.status.borrow().projection.version();
+        here.filter(of_name).max_by_key(newest).ok_or_else(|| {
             Error::invalid(format!("no projection {projection:?} runs here"))
                 .advice("look at the names it was built with")
         })
@@ -270,7 +259,7 @@ fn is_parked(projection: &str, parked: &Parked) -> Error {
 
 impl fmt::Debug for Daemon {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Daemon").field("running", &self.running).finish_non_exhaustive()
+        f.debug_struct("Daemon").field("running", &self.seats).finish_non_exhaustive()
     }
 }
 
