@@ -119,6 +119,7 @@ pub mod partition;
 pub mod processor;
 pub mod projection;
 pub mod protocol;
+pub mod runtime;
 pub mod side_stream;
 pub mod snapshot;
 pub mod store;

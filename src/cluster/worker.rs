@@ -98,10 +98,7 @@ impl Worker {
                 let rest = next.saturating_sub(self.exchange.since.elapsed());
                 tokio::select! {
                     biased;
-                    told = stop.wait_for(|stop| *stop) => {
-                        drop(told);
-                        return self.leave().await;
-                    }
+                    _ = async { stop.wait_for(|stop| *stop).await.map(drop) } => return self.leave().await,
                     Some(ended) = self.runs.join_next_with_id() => self.ended(ended).await,
                     () = clock::sleep(rest) => break,
                 }

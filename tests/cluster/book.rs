@@ -34,7 +34,7 @@ pub struct Book {
     views: Mutex<BTreeMap<Assignment, View>>,
     seen: Mutex<Seen>,
     /// Whether runs may overlap in time: where the store's clock jumps, nothing but the epoch keeps them apart.
-    pub may_overlap: bool,
+    may_overlap: bool,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -45,6 +45,10 @@ pub struct Seen {
 }
 
 impl Book {
+    pub fn new(may_overlap: bool) -> Self {
+        Self { may_overlap, ..Self::default() }
+    }
+
     fn view<T>(&self, assignment: &Assignment, look: impl FnOnce(&mut View) -> T) -> T {
         look(self.views.lock().unwrap().entry(assignment.clone()).or_default())
     }
@@ -56,7 +60,10 @@ impl Book {
                 return Err(fenced(view.epoch, epoch));
             }
             let other = view.openers.insert(epoch, who.to_owned());
-            assert!(other.is_none_or(|other| other == who), "epoch {epoch} of {assignment:?} was given twice");
+            assert!(
+                other.is_none_or(|other| other == who),
+                "epoch {epoch} of {assignment:?} was given twice"
+            );
             assert!(self.may_overlap || view.running.is_none(), "{assignment:?} runs twice: {who}, {view:?}");
             view.running = Some(who.to_owned());
             (view.epoch, view.revision) = (epoch, view.revision + 1);
@@ -65,7 +72,12 @@ impl Book {
         self.count(opened)
     }
 
-    fn commit(&self, assignment: &Assignment, guard: (u64, u64, Position), read: (Vec<Position>, Position)) -> Result<()> {
+    fn commit(
+        &self,
+        assignment: &Assignment,
+        guard: (u64, u64, Position),
+        read: (Vec<Position>, Position),
+    ) -> Result<()> {
         let done = self.view(assignment, |view| {
             if (view.epoch, view.revision, view.position) != guard {
                 return Err(fenced(view.epoch, guard.0));
@@ -97,7 +109,10 @@ impl Book {
         let (applied, commits) = self.view(assignment, |view| (view.applied.clone(), view.commits.clone()));
         assert!(commits.is_sorted(), "an epoch went back in {assignment:?}: {commits:?}");
         let events = log(store, assignment.partition, Position::START, usize::MAX).await.unwrap().0;
-        assert!(events.starts_with(&applied), "{assignment:?} is not a fold of its log: {applied:?} of {events:?}");
+        assert!(
+            events.starts_with(&applied),
+            "{assignment:?} is not a fold of its log: {applied:?} of {events:?}"
+        );
         events == applied
     }
 }

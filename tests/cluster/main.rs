@@ -13,6 +13,13 @@
 mod book;
 mod dice;
 mod real;
+
 mod simulation;
 mod takeover;
 mod world;
+
+/// Waits for something that must come; a minute is for ever.
+async fn in_time<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let limit = std::time::Duration::from_secs(60);
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| panic!("{what} do not come"))
+}

@@ -105,7 +105,13 @@ fn runs_end_when_leases_cannot_be_renewed_and_go_on_later() {
         world.join_well();
         world.until(2 * ROUND, World::is_even).await.expect("even");
         let first = Assignment { processor: processor(0), partition: ZERO };
-        let rates = sidestream::testkit::faults::Rates { unavailable: 1_000, unknown: 0, late: 0, delay: 0, crash: 0 };
+        let rates = sidestream::testkit::faults::Rates {
+            unavailable: 1_000,
+            unknown: 0,
+            late: 0,
+            delay: 0,
+            crash: 0,
+        };
         world.nodes[0].store.set_script(Script::random(1, rates));
         let stopped = world.until(TTL, |world| world.book.running(&first).is_none()).await;
         assert!(stopped.is_some(), "before the lease ends");

@@ -109,7 +109,7 @@ impl World {
         let count = PartitionCount::new(partitions).unwrap();
         let store = MemoryStore::with(count, Atomicity::Batch, Arc::clone(&clock) as Arc<dyn Clock>);
         let (store, dice) = (Arc::new(store), Arc::new(Dice::new(seed)));
-        let book = Arc::new(Book { may_overlap, ..Book::default() });
+        let book = Arc::new(Book::new(may_overlap));
         Self { store, clock, book, dice, nodes: Vec::new(), ids, joined: 0, processors }
     }
 
@@ -184,7 +184,8 @@ impl World {
             let able = self.nodes.iter().filter(|node| node.processors.contains(&number)).count();
             let counts: Vec<_> = self.spread(number).into_values().collect();
             let (most, least) = (counts.iter().max().unwrap_or(&0), counts.iter().min().unwrap_or(&0));
-            able == 0 || (counts.len() == able && counts.iter().sum::<usize>() == partitions && most - least <= 1)
+            able == 0
+                || (counts.len() == able && counts.iter().sum::<usize>() == partitions && most - least <= 1)
         })
     }
 
@@ -218,7 +219,7 @@ fn event() -> NewRecord {
         kind: RecordKind::Event,
         event_type: EventType::new("Deposited").unwrap(),
         schema: 1,
-        codec: CodecName::JSON,
+        codec: CodecName::new("json").unwrap(),
         cause: None,
         requester: None,
         payload: Bytes::from_static(b"1"),
@@ -228,13 +229,13 @@ fn event() -> NewRecord {
 /// Drives a future while the process is not stopped.
 async fn freezable(work: impl Future<Output = ()>, mut frozen: watch::Receiver<bool>) {
     let mut work = pin!(work);
+    let mut again = frozen.clone();
     loop {
-        if frozen.wait_for(|frozen| !frozen).await.is_err() {
-            return;
-        }
+        frozen.wait_for(|frozen| !frozen).await.map(drop).ok();
+        let stops = async { again.wait_for(|frozen| *frozen).await.map(drop).is_err() };
         tokio::select! {
             biased;
-            told = frozen.wait_for(|frozen| *frozen) => if told.is_err() { return },
+            is_over = stops => if is_over { return },
             () = &mut work => return,
         }
     }
