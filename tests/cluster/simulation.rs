@@ -40,14 +40,14 @@ async fn happen(world: &mut World, case: Case) {
     world.write(world.dice.below(20)).await;
     tokio::time::sleep(world.dice.time(Duration::from_secs(1))).await;
     match chance {
-        0..30 if count < 6 => {
+        0..35 if count < 6 => {
             let (processors, script) = (some(world, case.processors), faults(world));
             world.join(processors, script, None);
         }
-        30..45 if count > 0 => world.nodes.swap_remove(any).leave().await,
-        45..60 if count > 0 => world.nodes.swap_remove(any).kill(),
-        60..85 if count > 0 => world.nodes[any].freeze(chance < 75),
-        85..100 if case.jumps => {
+        35..43 if count > 0 => world.nodes.swap_remove(any).leave().await,
+        43..52 if count > 0 => world.nodes.swap_remove(any).kill(),
+        52..88 if count > 0 => world.nodes[any].freeze(chance < 77),
+        88..100 if case.jumps => {
             let hour = 3_600_000_000;
             world.clock.jump(world.dice.below(2 * hour) as i64 - hour as i64);
         }
@@ -59,6 +59,7 @@ async fn happen(world: &mut World, case: Case) {
 /// Everything random, then nothing fails any more; then all is as it should be. Says how many commits were fenced.
 async fn live(case: Case) -> u64 {
     let mut world = World::new(case.seed, case.partitions, case.processors, case.jumps);
+    (0..2).for_each(|_| world.join_well());
     for _ in 0..25 {
         happen(&mut world, case).await;
     }
