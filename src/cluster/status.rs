@@ -1,12 +1,13 @@
 //! How a worker is doing, and what it knows of the others.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
 use crate::cluster::spread::{Assignment, Member};
 use crate::cluster::unowned::Unowned;
 use crate::error::Error;
+use crate::lease::Lease;
 use crate::processor::ProcessorStatus;
 
 /// A partition that this worker holds.
@@ -35,6 +36,8 @@ pub struct ClusterStatus {
     pub held: Vec<HeldStatus>,
     /// Who is there, itself included.
     pub members: BTreeSet<Member>,
+    /// Who has which lease, as it was last read, of all processors. One that expired may be claimed by anybody.
+    pub leases: BTreeMap<Assignment, Lease>,
     /// What nobody has run for longer than the lease time, of all processors that are known.
     pub unowned: Vec<Unowned>,
     /// What the store last said when this worker could not say that it is there; `None` while it can.
@@ -45,4 +48,6 @@ pub struct ClusterStatus {
     pub distrusted: u64,
     /// Leases that others had claimed by the time.
     pub lost: u64,
+    /// Runs that ended because somebody else had the view.
+    pub fenced: u64,
 }

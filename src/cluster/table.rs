@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
+use crate::cluster::spread::Assignment;
 use crate::error::{Error, Result};
+use crate::lease::Lease;
 use crate::limits;
 use crate::partition::PartitionId;
 use crate::processor::ProcessorId;
@@ -44,6 +46,15 @@ impl Leases {
     /// Who has a lease; nobody where it expired.
     pub(super) fn holder(&self, processor: &ProcessorId) -> Option<&Found> {
         self.found.get(processor).filter(|found| found.expires_at > self.at)
+    }
+
+    /// All of them, for people.
+    pub(super) fn by_assignment(&self, partition: PartitionId) -> impl Iterator<Item = (Assignment, Lease)> {
+        self.found.iter().map(move |(processor, found)| {
+            let Found { holder, epoch, expires_at } = found;
+            let lease = Lease { owner: holder.name.clone(), epoch: *epoch, expires_at: *expires_at };
+            (Assignment { processor: processor.clone(), partition }, lease)
+        })
     }
 }
 

@@ -236,6 +236,9 @@ impl Worker {
                 let must_be_looked_at = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::LostHistory);
                 let is_fenced = error.kind() == ErrorKind::Fenced;
                 held.failed = must_be_looked_at.then_some(error);
+                self.status.send_modify(|status| {
+                    status.fenced = status.fenced.saturating_add(u64::from(is_fenced));
+                });
                 // The view knows a higher epoch than the lease: the next claim has a higher one.
                 is_fenced
             }
@@ -312,6 +315,11 @@ impl Worker {
         }
         self.status.send_modify(|status| {
             (status.held, status.trouble) = (held, trouble);
+            for Answered { partition, leases, .. } in answered {
+                let Ok(leases) = leases else { continue };
+                status.leases.retain(|assignment, _| assignment.partition != *partition);
+                status.leases.extend(leases.by_assignment(*partition));
+            }
             status.rounds = status.rounds.saturating_add(1);
             status.unowned = unowned.unwrap_or_else(|| std::mem::take(&mut status.unowned));
             status.members = members.unwrap_or_else(|| std::mem::take(&mut status.members));
