@@ -10,11 +10,18 @@
     reason = "tests: what fails panics"
 )]
 
+#[path = "../postgres/database.rs"]
+#[allow(dead_code, reason = "not every test binary uses all of it")]
+mod database;
+
 mod book;
 mod dice;
+mod postgres;
 mod real;
 
 mod simulation;
+#[cfg(unix)]
+mod stopped;
 mod takeover;
 mod world;
 

@@ -10,7 +10,7 @@ use sidestream::event::{CodecName, EventType, NewRecord, RecordKind};
 use sidestream::feed::{Pauses, Selection};
 use sidestream::lease::LeaseTimes;
 use sidestream::partition::{PartitionCount, PartitionId};
-use sidestream::projection::{Definition, Event, MemoryView, SqliteRows, SqliteView, View, project_fn};
+use sidestream::projection::{Definition, Event, MemoryView, SqliteRows, SqliteView, project_fn};
 use sidestream::protocol::Atomicity;
 use sidestream::runtime::{Runtime, RuntimeSettings};
 use sidestream::store::memory::MemoryStore;
@@ -20,12 +20,12 @@ use sidestream::testkit::{effort, run};
 use sidestream::{AggregateId, Category, Position, SqliteStore};
 
 const ACCOUNT: Category = Category::new("account");
-const PARTITIONS: u16 = 8;
+pub const PARTITIONS: u16 = 8;
 
 /// What a view holds: positions by partition, in the order in which they were applied.
-type Seen = BTreeMap<u16, Vec<u64>>;
+pub type Seen = BTreeMap<u16, Vec<u64>>;
 
-fn settings(name: String) -> RuntimeSettings {
+pub fn settings(name: String) -> RuntimeSettings {
     let lease = LeaseTimes { ttl: Duration::from_millis(900), margin: Duration::from_millis(150) };
     let pauses = Pauses { shortest_ms: 1, longest_ms: 10 };
     let mut settings = RuntimeSettings::default();
@@ -46,7 +46,7 @@ fn record() -> NewRecord {
     }
 }
 
-async fn write(store: &dyn EventStore, events: u32) {
+pub async fn write(store: &dyn EventStore, events: u32) {
     for number in 0..events {
         let stream = ACCOUNT.stream(&AggregateId::new((number % 64).to_string()).unwrap());
         let partition = store.properties().partitions.of(stream.cardinal());
@@ -55,7 +55,7 @@ async fn write(store: &dyn EventStore, events: u32) {
     }
 }
 
-async fn fold(store: &dyn EventStore) -> Seen {
+pub async fn fold(store: &dyn EventStore) -> Seen {
     let mut seen = Seen::new();
     for partition in store.properties().partitions.all() {
         let (mut positions, mut after) = (Vec::new(), Position::START);
@@ -79,7 +79,7 @@ fn in_memory() -> sidestream::Result<Definition<Vec<u64>>> {
     })
 }
 
-fn in_sqlite() -> sidestream::Result<Definition<SqliteRows>> {
+pub fn in_sqlite() -> sidestream::Result<Definition<SqliteRows>> {
     project_fn("seen", Selection::all(), |rows: &mut SqliteRows, event: &Event<'_>| {
         rows.execute_all("CREATE TABLE IF NOT EXISTS seen (partition INTEGER, position INTEGER)")?;
         let at = (event.partition().get(), event.position().get().cast_signed());
@@ -88,12 +88,27 @@ fn in_sqlite() -> sidestream::Result<Definition<SqliteRows>> {
     })
 }
 
+/// What a view in SQLite holds.
+pub async fn read_sqlite(view: &SqliteView) -> Seen {
+    let rows = view.read(|connection| {
+        let mut rows = connection.prepare("SELECT partition, position FROM seen ORDER BY rowid")?;
+        let pair = |row: &sidestream::projection::sqlite::rusqlite::Row<'_>| {
+            Ok((row.get::<_, u16>(0)?, row.get::<_, i64>(1)?.cast_unsigned()))
+        };
+        rows.query_map([], pair)?.collect::<Result<Vec<_>, _>>()
+    });
+    let mut seen: Seen = (0..PARTITIONS).map(|partition| (partition, Vec::new())).collect();
+    for (partition, position) in rows.await.unwrap_or_default() {
+        seen.entry(partition).or_default().push(position);
+    }
+    seen
+}
+
 /// Services come, go and die while events are written; in the end the view is what the log says.
-async fn share<V: View>(
+pub async fn share(
     store: Arc<dyn EventStore>,
     service: impl Fn(&Arc<dyn EventStore>, String) -> Runtime,
     read: impl AsyncFn() -> Seen,
-    _view: std::marker::PhantomData<V>,
 ) {
     let mut services = vec![service(&store, "first".to_owned())];
     for number in 0..effort::cases(6) {
@@ -146,7 +161,7 @@ fn services_on_a_store_in_memory_keep_one_view_right() {
             });
             seen
         };
-        share::<MemoryView<Vec<u64>>>(store, start, read, std::marker::PhantomData).await;
+        share(store, start, read).await;
     });
 }
 
@@ -164,20 +179,7 @@ fn services_on_sqlite_keep_one_view_right() {
             let builder = Runtime::builder(Arc::clone(store)).settings(settings(name));
             builder.define(in_sqlite(), SqliteView::open(&path).unwrap()).start().expect("started")
         };
-        let read = async || {
-            let rows = view.read(|connection| {
-                let mut rows = connection.prepare("SELECT partition, position FROM seen ORDER BY rowid")?;
-                let pair = |row: &sidestream::projection::sqlite::rusqlite::Row<'_>| {
-                    Ok((row.get::<_, u16>(0)?, row.get::<_, i64>(1)?.cast_unsigned()))
-                };
-                rows.query_map([], pair)?.collect::<Result<Vec<_>, _>>()
-            });
-            let mut seen: Seen = (0..PARTITIONS).map(|partition| (partition, Vec::new())).collect();
-            for (partition, position) in rows.await.unwrap_or_default() {
-                seen.entry(partition).or_default().push(position);
-            }
-            seen
-        };
-        share::<SqliteView>(store, start, read, std::marker::PhantomData).await;
+        let read = async || read_sqlite(&view).await;
+        share(store, start, read).await;
     });
 }
