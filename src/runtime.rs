@@ -40,7 +40,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use crate::clock::{self, Clock, SystemClock};
 use crate::cluster::{ClusterSettings, ClusterStatus, Worker};
@@ -162,15 +162,16 @@ impl Builder {
         }
         let worker = Worker::new(self.store, processors, cluster, &*self.clock)?;
         let (status, stop, mut tasks) = (worker.status(), watch::Sender::new(false), JoinSet::new());
-        tasks.spawn(worker.run(stop.subscribe()));
+        let mut parts = vec![tasks.spawn(worker.run(stop.subscribe()))];
         let swept: Arc<[Swept]> = self.sweeps.iter().map(|_| Swept::default()).collect();
         let every = Duration::from_millis(sweep_every_ms.max(1));
         for (at, handler) in self.sweeps.into_iter().enumerate() {
             let (swept, stop) = (Arc::clone(&swept), stop.subscribe());
             let older_than = Duration::from_millis(sweep_older_than_ms);
-            tasks.spawn(async move { sweep(&*handler, swept.get(at), (every, older_than), stop).await });
+            let work = async move { sweep(&*handler, swept.get(at), (every, older_than), stop).await };
+            parts.push(tasks.spawn(work));
         }
-        Ok(Runtime { projections, cluster: status, swept, tasks, stop })
+        Ok(Runtime { projections, cluster: status, swept, tasks, parts, stop })
     }
 }
 
@@ -181,6 +182,8 @@ pub struct Runtime {
     cluster: watch::Receiver<ClusterStatus>,
     swept: Arc<[Swept]>,
     tasks: JoinSet<()>,
+    /// The same tasks, to be looked at.
+    parts: Vec<AbortHandle>,
     stop: watch::Sender<bool>,
 }
 
@@ -216,7 +219,7 @@ impl Runtime {
     pub fn status(&self) -> RuntimeStatus {
         let last = |swept: &Swept| swept.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         RuntimeStatus {
-            is_whole: self.tasks.len() > self.swept.len() && self.cluster.has_changed().is_ok(),
+            is_whole: !self.parts.iter().any(AbortHandle::is_finished),
             cluster: self.cluster.borrow().clone(),
             sweeps: self.swept.iter().map(last).collect(),
         }

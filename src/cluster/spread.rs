@@ -55,13 +55,16 @@ pub fn shares(partitions: PartitionCount, members: &BTreeSet<Member>) -> Shares 
                 let total = totals.get(&member.id).copied().unwrap_or(0);
                 (0_usize, total, member.id, member.most.unwrap_or(usize::MAX))
             })
+            .filter(|(_, total, _, most)| total < most)
             .collect();
         for _ in partitions.all() {
-            line.retain(|(_, total, _, most)| total < most);
             let Some((share, total, id, most)) = line.pop_first() else { break };
-            line.insert((share.saturating_add(1), total.saturating_add(1), id, most));
-            shares.insert((processor.clone(), id), share.saturating_add(1));
-            totals.insert(id, total.saturating_add(1));
+            let (share, total) = (share.saturating_add(1), total.saturating_add(1));
+            if total < most {
+                line.insert((share, total, id, most));
+            }
+            shares.insert((processor.clone(), id), share);
+            totals.insert(id, total);
         }
     }
     shares

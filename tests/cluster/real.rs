@@ -10,7 +10,7 @@ use sidestream::event::{CodecName, EventType, NewRecord, RecordKind};
 use sidestream::feed::{Pauses, Selection};
 use sidestream::lease::LeaseTimes;
 use sidestream::partition::{PartitionCount, PartitionId};
-use sidestream::projection::{Definition, Event, MemoryView, SqliteRows, SqliteView, project_fn};
+use sidestream::projection::{Definition, Event, MemoryView, Settings, SqliteRows, SqliteView, project_fn};
 use sidestream::protocol::Atomicity;
 use sidestream::runtime::{Runtime, RuntimeSettings};
 use sidestream::store::memory::MemoryStore;
@@ -28,10 +28,9 @@ pub type Seen = BTreeMap<u16, Vec<u64>>;
 pub fn settings(name: String) -> RuntimeSettings {
     let lease = LeaseTimes { ttl: Duration::from_millis(900), margin: Duration::from_millis(150) };
     let pauses = Pauses { shortest_ms: 1, longest_ms: 10 };
-    let mut settings = RuntimeSettings::default();
-    settings.cluster = ClusterSettings { name, lease, ..ClusterSettings::default() };
-    (settings.projection.polling, settings.projection.outage) = (pauses, pauses);
-    settings
+    let cluster = ClusterSettings { name, lease, ..ClusterSettings::default() };
+    let projection = Settings { polling: pauses, outage: pauses, ..Settings::default() };
+    RuntimeSettings { cluster, projection, ..RuntimeSettings::default() }
 }
 
 fn record() -> NewRecord {
