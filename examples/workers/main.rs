@@ -67,6 +67,10 @@ async fn show(mut options: Options) -> Result<bool, Failure> {
     options.store = Some(choice.clone());
     std::fs::create_dir_all(options.views())?;
     let store = choice.open(options.partitions).await?;
+    // Files are made before workers open them: two processes that make the same one are in each other's way.
+    for (name, _) in views::PROJECTIONS {
+        views::view(options.views(), name, store.properties().partitions.get())?;
+    }
     let options = Arc::new(options);
     let writer = writer::start(Arc::clone(&store), options.rate);
     let watcher = Watcher::start(Arc::clone(&store))?;
