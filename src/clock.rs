@@ -4,10 +4,12 @@
 //! age of open steps; ids are random only where nobody has to derive them.
 
 use std::fmt;
+use std::future::Future;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// A moment in microseconds since 1970-01-01 00:00:00 UTC.
@@ -116,7 +118,8 @@ impl Clock for ManualClock {
     }
 }
 
-/// A running stopwatch, for figures that people read.
+/// A running stopwatch: for figures that people read, and for how long a lease is trusted. It only moves on, whatever
+/// is done to the time of day; a test that pauses the runtime's time moves it along.
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch(Instant);
 
@@ -143,4 +146,9 @@ pub(crate) fn pause(duration: Duration) {
 /// Waits for `duration`.
 pub async fn sleep(duration: Duration) {
     tokio::time::sleep(duration).await;
+}
+
+/// Waits for `work`, for so long at most; `None` when that was not enough.
+pub(crate) async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(limit, work).await.ok()
 }

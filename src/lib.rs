@@ -82,8 +82,10 @@
 //! 7. [`side_stream`] and [`protocol`]: the state machine that everything above drives.
 //! 8. [`limits`], [`partition`], [`clock`], [`lease`]: bounds, partitions, time, and who may work until when.
 //! 9. [`feed`] and [`projection`]: following the log, and views that are folded from it, exactly once.
-//! 10. `testkit` (feature): given/when/then and crash-everywhere for deciders, the conformance suite for stores.
-//! 11. `cli` (feature): the program `sidestream`.
+//! 10. [`processor`], [`cluster`] and [`runtime`]: partitions shared by several processes, and a service as one thing to
+//!     start and stop; [`metric`] names the figures that it gives out.
+//! 11. `testkit` (feature): given/when/then and crash-everywhere for deciders, the conformance suite for stores.
+//! 12. `cli` (feature): the program `sidestream`.
 //!
 //! # Feature flags
 //!
@@ -102,6 +104,7 @@
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod clock;
+pub mod cluster;
 pub mod codec;
 pub mod command;
 pub mod decider;
@@ -113,9 +116,12 @@ mod hash;
 pub mod id;
 pub mod lease;
 pub mod limits;
+pub mod metric;
 pub mod partition;
+pub mod processor;
 pub mod projection;
 pub mod protocol;
+pub mod runtime;
 pub mod side_stream;
 pub mod snapshot;
 pub mod store;

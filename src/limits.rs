@@ -81,6 +81,16 @@ pub const KEPT_TEXT_BYTES: usize = 2_048;
 pub const ABANDONED_HANDLERS: usize = 16;
 /// Most requests of operators that wait for one partition of a projection.
 pub const OPERATOR_REQUESTS: usize = 16;
+/// Longest name of a processor: a projection's name and version, in bytes.
+pub const PROCESSOR_NAME_BYTES: usize = 96;
+/// Most processors that one worker has the code of.
+pub const WORKER_PROCESSORS: usize = 128;
+/// Most workers that share a store's partitions: as many as one read of rows returns.
+pub const WORKERS: usize = PAGE_ROWS;
+/// Longest name of a worker, in bytes.
+pub const WORKER_NAME_BYTES: usize = 128;
+/// How often a worker tries for a seat in one round, while others take the free ones.
+pub const SEAT_TRIES: usize = 32;
 
 /// The bounds that a service may choose for itself. Plain data: put it into your own configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -191,3 +191,22 @@ fn the_program_is_the_same_on_both_front_pages() {
         .collect();
     assert!(front.contains(program), "README.md and src/lib.rs show different programs");
 }
+
+/// The names of figures in a text.
+fn figures(text: &str) -> BTreeSet<&str> {
+    let is_part = |c: char| c.is_ascii_lowercase() || c == '_';
+    text.split(|c: char| !is_part(c)).filter(|word| word.starts_with("sidestream_")).collect()
+}
+
+#[test]
+fn every_metric_is_explained_and_no_other() {
+    let page = text("docs/metrics.md");
+    let rows: String = page.lines().filter(|line| line.starts_with("| `sidestream_")).collect();
+    let code: BTreeSet<_> = sidestream::metric::ALL.into_iter().collect();
+    assert_eq!(figures(&rows), code, "the page's table, and `metric::ALL`");
+    assert!(figures(&page).is_subset(&code), "the page's text");
+    let named = text("src/metric.rs");
+    let named: BTreeSet<_> =
+        named.split('"').skip(1).step_by(2).filter(|word| word.starts_with("sidestream_")).collect();
+    assert_eq!(named, code, "every name of the file stands in `ALL`");
+}

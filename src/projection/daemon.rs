@@ -1,6 +1,7 @@
 //! All partitions of several projections, in one process.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -8,30 +9,17 @@ use tokio::task::JoinSet;
 
 use crate::clock::{Clock, SystemClock};
 use crate::codec::Codecs;
-use crate::command::Receipt;
-use crate::error::{Error, ErrorKind, Result};
-use crate::partition::PartitionId;
+use crate::error::{Error, Result};
+use crate::processor::Processor;
 use crate::projection::definition::{Definition, Projection};
-use crate::projection::parked::{Action, Operator, Parked, Repaired};
 use crate::projection::place::ProjectionId;
-use crate::projection::request::Requests;
-use crate::projection::runner::Runner;
+use crate::projection::projections::Projections;
 use crate::projection::settings::Settings;
-use crate::projection::status::{State, Status};
-use crate::projection::supervisor;
 use crate::projection::view::View;
 use crate::store::EventStore;
-use crate::stream::AggregateId;
 
-/// Starts a projection's runners; the view's type is forgotten here.
-type Start = Box<dyn FnOnce(&Builder, &mut JoinSet<()>, &watch::Sender<bool>) -> Vec<Running> + Send>;
-
-/// One projection in one partition, as it runs.
-#[derive(Debug)]
-struct Running {
-    status: watch::Receiver<Status>,
-    requests: Requests,
-}
+/// Makes a projection a processor; the view's type is forgotten here.
+type Make = Box<dyn FnOnce(&mut Projections) -> Result<Arc<dyn Processor>> + Send>;
 
 /// A daemon that is being set up.
 #[must_use]
@@ -41,7 +29,7 @@ pub struct Builder {
     codecs: Codecs,
     clock: Arc<dyn Clock>,
     epoch: u64,
-    projections: Vec<(ProjectionId, Start)>,
+    projections: Vec<(ProjectionId, Make)>,
     wrong: Option<Error>,
 }
 
@@ -84,8 +72,7 @@ impl Builder {
             Ok(definition) => {
                 let id = definition.id().clone();
                 let view = Arc::new(view);
-                self.projections
-                    .push((id, Box::new(|set_up, tasks, stop| start(set_up, definition, view, tasks, stop))));
+                self.projections.push((id, Box::new(|running| running.add(definition, view))));
             }
             Err(error) => self.wrong = self.wrong.or(Some(error)),
         }
@@ -95,7 +82,7 @@ impl Builder {
     /// Starts all runners, on the runtime of the caller.
     ///
     /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) when a name or a selection breaks a bound, or two projections share name and
+    /// [`Invalid`](crate::ErrorKind::Invalid) when a name or a selection breaks a bound, or two projections share name and
     /// version.
     pub fn start(mut self) -> Result<Daemon> {
         if let Some(error) = self.wrong {
@@ -108,40 +95,30 @@ impl Builder {
             return Err(Error::invalid(format!("projection {twice} is given twice")));
         }
         let (mut tasks, stop) = (JoinSet::new(), watch::Sender::new(false));
-        let running =
-            projections.into_iter().flat_map(|(_, start)| start(&self, &mut tasks, &stop)).collect();
-        Ok(Daemon { store: self.store, running, tasks, stop })
+        let mut running = Projections::new(Arc::clone(&self.store))
+            .settings(self.settings)
+            .codecs(self.codecs)
+            .clock(self.clock);
+        for (_, make) in projections {
+            let processor = make(&mut running)?;
+            for partition in self.store.properties().partitions.all() {
+                let run = processor.run(partition, self.epoch, stop.subscribe());
+                // How it ended stands in its status.
+                tasks.spawn(async move { drop(run.await) });
+            }
+        }
+        Ok(Daemon { projections: running, tasks, stop })
     }
-}
-
-fn start<V: View>(
-    set_up: &Builder,
-    definition: Definition<V::Rows>,
-    view: Arc<V>,
-    tasks: &mut JoinSet<()>,
-    stop: &watch::Sender<bool>,
-) -> Vec<Running> {
-    let begin = |partition| {
-        let (requests, receiver) = Requests::channel();
-        let (log, rules) = ((Arc::clone(&set_up.store), partition), (definition.clone(), Arc::clone(&view)));
-        let runner = Runner::new(log, rules, set_up.epoch, receiver, stop.subscribe())
-            .settings(set_up.settings.clone())
-            .codecs(set_up.codecs.clone())
-            .clock(Arc::clone(&set_up.clock));
-        let status = runner.status();
-        tasks.spawn(supervisor::keep(runner));
-        Running { status, requests }
-    };
-    set_up.store.properties().partitions.all().map(begin).collect()
 }
 
 /// Runs all partitions of several projections, each by itself: one that fails or waits holds no other up.
 ///
+/// What it tells of its projections, and what can be asked of them, is [`Projections`].
+///
 /// Dropped, it stops where it is: what was about to be committed is then committed or not.
 /// [`shutdown`](Self::shutdown) is kinder.
 pub struct Daemon {
-    store: Arc<dyn EventStore>,
-    running: Vec<Running>,
+    projections: Projections,
     tasks: JoinSet<()>,
     stop: watch::Sender<bool>,
 }
@@ -160,117 +137,24 @@ impl Daemon {
         }
     }
 
-    /// How each projection is doing in each partition.
-    #[must_use]
-    pub fn status(&self) -> Vec<Status> {
-        self.running.iter().map(|running| running.status.borrow().clone()).collect()
-    }
-
-    /// What is parked, of all versions of the projection of this name, with its partition.
-    #[must_use]
-    pub fn parked(&self, projection: &str) -> Vec<(PartitionId, Parked)> {
-        let of_name = self.status().into_iter().filter(|status| status.projection.name() == projection);
-        of_name
-            .flat_map(|status| {
-                let partition = status.partition;
-                let parked: Vec<_> = status.parked.values().cloned().collect();
-                parked.into_iter().map(move |parked| (partition, parked))
-            })
-            .collect()
-    }
-
-    /// Applies what waits of a parked aggregate, once, from the event that failed to the checkpoint, in order; then it is
-    /// no longer parked. Meanwhile its partition waits. When an event fails again, what was applied stays, and the
-    /// aggregate stays parked at that event.
-    ///
-    /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) when there is no such projection or the aggregate is not parked;
-    /// [`Unavailable`](ErrorKind::Unavailable) when a database is down, or the projection does not run: how far it came
-    /// is kept.
-    pub async fn retry(&self, projection: &str, aggregate: &AggregateId, by: Operator) -> Result<Repaired> {
-        self.repair(projection, aggregate, Action::Retried, by).await
-    }
-
-    /// Leaves out the one event that a parked aggregate waits at, for good, and goes on with its later ones as
-    /// [`retry`](Self::retry) does.
-    ///
-    /// # Errors
-    /// As [`retry`](Self::retry).
-    pub async fn skip(&self, projection: &str, aggregate: &AggregateId, by: Operator) -> Result<Repaired> {
-        self.repair(projection, aggregate, Action::Skipped, by).await
-    }
-
-    async fn repair(
-        &self,
-        projection: &str,
-        aggregate: &AggregateId,
-        action: Action,
-        by: Operator,
-    ) -> Result<Repaired> {
-        let running = self.find(projection, self.partition_of(aggregate))?;
-        running.requests.ask(aggregate.cardinal(), action, by).await
-    }
-
-    /// Returns once the projection has applied what a receipt of this aggregate stands for: whoever wrote reads what
-    /// was written. It waits for as long as it takes; give it a timeout of your own.
-    ///
-    /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) when there is no such projection; [`Unavailable`](ErrorKind::Unavailable) when the
-    /// aggregate is parked there, or the projection has stopped, with the reason.
-    pub async fn wait_for(&self, projection: &str, aggregate: &AggregateId, receipt: Receipt) -> Result<()> {
-        let mut status = self.find(projection, self.partition_of(aggregate))?.status.clone();
-        let is_decided = |status: &Status| {
-            let is_there = status.checkpoint.is_some_and(|checkpoint| checkpoint >= receipt.position);
-            is_there || matches!(status.state, State::Stopped(_))
-        };
-        let status = status.wait_for(is_decided).await.map_err(|_| stopped(projection, "its task ended"))?;
-        if status.checkpoint.is_none_or(|checkpoint| checkpoint < receipt.position) {
-            return Err(stopped(projection, &status.state.to_string()));
-        }
-        match status.parked.get(aggregate.cardinal()) {
-            Some(parked) if parked.position <= receipt.position => Err(is_parked(projection, parked)),
-            _ => Ok(()),
-        }
-    }
-
     /// Stops all runners, each after its batch, and returns when they have.
     pub async fn shutdown(mut self) {
         self.stop.send_replace(true);
         while self.tasks.join_next().await.is_some() {}
     }
-
-    fn partition_of(&self, aggregate: &AggregateId) -> PartitionId {
-        self.store.properties().partitions.of(aggregate.cardinal())
-    }
-
-    /// The highest version of a projection, in a partition.
-    fn find(&self, projection: &str, partition: PartitionId) -> Result<&Running> {
-        let of_name = |running: &&Running| {
-            let status = running.status.borrow();
-            status.projection.name() == projection && status.partition == partition
-        };
-        let newest = |running: &&Running| running.status.borrow().projection.version();
-        self.running.iter().filter(of_name).max_by_key(newest).ok_or_else(|| {
-            Error::invalid(format!("no projection {projection:?} runs here"))
-                .advice("look at the names it was built with")
-        })
-    }
 }
 
-fn stopped(projection: &str, why: &str) -> Error {
-    Error::new(ErrorKind::Unavailable, format!("projection {projection} has not come so far: {why}"))
-        .advice("look at its status; what was written stays written")
-}
+impl Deref for Daemon {
+    type Target = Projections;
 
-fn is_parked(projection: &str, parked: &Parked) -> Error {
-    let Parked { cardinal, position, error, .. } = parked;
-    let what = format!("{cardinal} is parked in projection {projection} since position {position}: {error}");
-    Error::new(ErrorKind::Unavailable, what).advice("mend the projection, then retry what is parked")
+    fn deref(&self) -> &Projections {
+        &self.projections
+    }
 }
 
 impl fmt::Debug for Daemon {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Daemon").field("running", &self.running).finish_non_exhaustive()
+        f.debug_struct("Daemon").field("projections", &self.projections).finish_non_exhaustive()
     }
 }
 

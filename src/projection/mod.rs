@@ -34,8 +34,8 @@
 //!   was rolled back: because a later event of the batch failed, the database was lost, or the process died. What it
 //!   does besides its rows is its own affair.
 //! - A failure (an error, a panic, no return in time) is tried again with growing pauses; then the event's aggregate is
-//!   *parked*, by its cardinal id: this event and its later ones wait, everything else goes on. [`Daemon::parked`] lists
-//!   them, [`Daemon::retry`] applies what waits, [`Daemon::skip`] leaves exactly one event out; both are kept with who
+//!   *parked*, by its cardinal id: this event and its later ones wait, everything else goes on. [`Projections::parked`] lists
+//!   them, [`Projections::retry`] applies what waits, [`Projections::skip`] leaves exactly one event out; both are kept with who
 //!   did it and why. Nothing is ever skipped by itself.
 //! - A database that cannot be reached is waited for, for as long as it takes, and parks nothing. A handler that writes
 //!   elsewhere says so with an error of kind [`Unavailable`](crate::ErrorKind::Unavailable).
@@ -55,9 +55,12 @@ mod memory;
 mod parked;
 mod place;
 mod progress;
+mod projections;
+mod projector;
 mod repair;
 mod request;
 mod runner;
+mod seats;
 mod session;
 mod settings;
 #[cfg(feature = "sqlite")]
@@ -76,6 +79,8 @@ pub use memory::MemoryView;
 pub use parked::{Action, Audited, Operator, Parked, Repaired};
 pub use place::{Place, ProjectionId};
 pub use progress::Progress;
+pub use projections::Projections;
+pub use projector::Projector;
 pub use request::{Request, Requests};
 pub use runner::Runner;
 pub use settings::Settings;

@@ -11,6 +11,7 @@ use crate::codec::Codecs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Record;
 use crate::feed::{Cursor, FeedPage, Wake};
+use crate::metric::Figures;
 use crate::partition::PartitionId;
 use crate::projection::backoff;
 use crate::projection::definition::Definition;
@@ -49,6 +50,7 @@ impl<V: View> Runner<V> {
     ) -> Self {
         let projection = definition.id().clone();
         let place = Place { projection: projection.clone(), store: store.properties().id, partition };
+        let figures = Figures::of(&projection, partition);
         let parts = Parts {
             store,
             view,
@@ -59,6 +61,7 @@ impl<V: View> Runner<V> {
             codecs: Codecs::default(),
             clock: Arc::new(SystemClock),
             status: watch::Sender::new(Status::new(projection, partition)),
+            figures,
         };
         Self { parts, requests, stop, in_vain: 0 }
     }
@@ -156,6 +159,7 @@ impl<V: View> Runner<V> {
             (status.head, status.oldest) = (page.head, page.oldest);
             status.state = State::Running;
         });
+        self.parts.tell_figures();
         if page.head >= page.from {
             return Ok(());
         }
@@ -230,6 +234,7 @@ impl<V: View> Runner<V> {
                 return Err(Halt::Again);
             }
             let range = at..at.saturating_add(1);
+            self.parts.figures.retried();
             match self.parts.commit(session, (records, range), record.position, Vec::new()).await {
                 Ok(()) => return Ok(()),
                 Err(ViewFailure::Handler { cause: again, error: None, .. }) => cause = again,
@@ -314,6 +319,12 @@ fn opening(failure: ViewFailure, place: &Place) -> Halt {
             Halt::Failed(error.advice("mend `prepare`; it is called again"))
         }
         failure => failed(failure),
+    }
+}
+
+impl<V: View> Drop for Runner<V> {
+    fn drop(&mut self) {
+        self.parts.figures.gone();
     }
 }
 

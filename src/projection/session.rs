@@ -9,8 +9,9 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::codec::Codecs;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::event::Record;
+use crate::metric::Figures;
 use crate::projection::batch::Batch;
 use crate::projection::definition::Definition;
 use crate::projection::failure::ViewFailure;
@@ -33,6 +34,7 @@ pub(super) struct Parts<V: View> {
     pub(super) codecs: Codecs,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) status: watch::Sender<Status>,
+    pub(super) figures: Figures,
 }
 
 impl<V: View> Parts<V> {
@@ -50,7 +52,8 @@ impl<V: View> Parts<V> {
     /// # Errors
     /// Those of the view.
     pub(super) async fn open(&self) -> Result<Session, ViewFailure> {
-        let opened = self.view.open(&self.place, self.epoch, &self.definition, &self.limits()).await?;
+        let opened = self.view.open(&self.place, self.epoch, &self.definition, &self.limits()).await;
+        let opened = opened.inspect_err(|failure| self.count(failure))?;
         let parked = opened.parked.into_iter().map(|parked| (parked.cardinal.clone(), parked)).collect();
         let (position, revision) = (opened.position, opened.revision);
         let session = Session { position, revision, parked, held: VecDeque::new() };
@@ -69,6 +72,7 @@ impl<V: View> Parts<V> {
         to: Position,
         mut changes: Vec<Change>,
     ) -> Result<(), ViewFailure> {
+        let events = range.len();
         let batch = Batch::of(&self.definition, &self.codecs, records, range);
         changes.extend(session.waiting(to));
         let told = changes.clone();
@@ -80,10 +84,26 @@ impl<V: View> Parts<V> {
             changes,
             limits: self.limits(),
         };
-        self.view.run(&self.place, self.epoch, work).await?;
+        let done = self.view.run(&self.place, self.epoch, work).await;
+        done.inspect_err(|failure| self.count(failure))?;
+        self.figures.applied(events);
         session.moved(to, told);
         self.tell_place(session);
         Ok(())
+    }
+
+    /// Counts a write that was refused because somebody else has the place.
+    fn count(&self, failure: &ViewFailure) {
+        if matches!(failure, ViewFailure::View(error) if error.kind() == ErrorKind::Fenced) {
+            self.figures.fenced();
+        }
+    }
+
+    /// Gives out how far behind it is.
+    pub(super) fn tell_figures(&self) {
+        let status = self.status.borrow();
+        self.figures.lag(status.lag_records(), status.lag(self.clock.now()));
+        self.figures.parked(status.parked.len());
     }
 
     fn tell_place(&self, session: &Session) {
@@ -94,6 +114,7 @@ impl<V: View> Parts<V> {
                 status.parked = Arc::new(session.parked.clone());
             }
         });
+        self.tell_figures();
     }
 }
 

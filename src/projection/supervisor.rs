@@ -11,17 +11,19 @@ use crate::projection::status::State;
 use crate::projection::view::View;
 
 /// Runs a runner again, after growing pauses, when it fails or panics, until it is told to stop; and no more after an
-/// error that would come again or must be looked at first.
-pub(super) async fn keep<V: View>(mut runner: Runner<V>) {
+/// error that would come again or must be looked at first, which is then the answer.
+pub(super) async fn keep<V: View>(mut runner: Runner<V>) -> Result<()> {
     loop {
-        let Err(error) = caught(runner.run()).await else { return };
+        let Err(error) = caught(runner.run()).await else { return Ok(()) };
         tracing::error!(%error, place = %runner.parts.place, "a projection failed");
         if matches!(error.kind(), ErrorKind::Fenced | ErrorKind::Corrupt | ErrorKind::LostHistory) {
-            return runner.parts.tell(State::Stopped(Some(error)));
+            runner.parts.tell(State::Stopped(Some(error.clone())));
+            return Err(error);
         }
         runner.parts.tell(State::Failed(error));
         if runner.rest_after_failure().await {
-            return runner.parts.tell(State::Stopped(None));
+            runner.parts.tell(State::Stopped(None));
+            return Ok(());
         }
     }
 }

@@ -1,0 +1,107 @@
+//! Who is there: each worker has a seat, a row of the first partition that lives as long as a lease.
+//!
+//! Seats are numbered and used again: a row that was written once is kept for ever, so a row for each start of a worker
+//! would add up over the years.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::cluster::spread::Member;
+use crate::cluster::table::unwritable;
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits;
+use crate::partition::PartitionId;
+use crate::store::rows::{RowChange, RowExpected, RowKey, RowSelection, RowWrite, RowsPage, RowsRead};
+use crate::store::{AppendFailure, EventStore, Unit};
+
+/// The space of the workers' seats.
+const SPACE: &str = "workers";
+/// The partition that they are in.
+const PARTITION: PartitionId = PartitionId::new(0);
+
+/// A worker's seat, and the epoch that it was taken under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seat {
+    key: String,
+    epoch: u64,
+}
+
+/// Says that a worker is there, for so long, and reads who else is: with its seat, a new one where the old one was lost.
+///
+/// # Errors
+/// [`Overloaded`](ErrorKind::Overloaded) when all seats are taken; those of the store.
+pub(super) async fn attend(
+    store: &dyn EventStore,
+    seat: Option<Seat>,
+    (me, lives): (&Member, Duration),
+) -> Result<(Seat, BTreeSet<Member>)> {
+    let value = Bytes::from(serde_json::to_vec(me).map_err(unwritable)?);
+    if let Some(seat) = seat {
+        let put = RowChange::Put { value: value.clone(), lives: Some(lives) };
+        if write(store, &seat.key, RowExpected::Epoch(seat.epoch), put).await? {
+            return Ok((seat, read(store).await?.1));
+        }
+    }
+    for _ in 0..limits::SEAT_TRIES {
+        let (page, members) = read(store).await?;
+        if let Some(seat) = seat_of(&page, me) {
+            return Ok((seat, members));
+        }
+        let taken: BTreeSet<_> = live(&page).map(|row| row.key.key()).collect();
+        let mut all = (0..limits::WORKERS).map(|number| format!("{number:03}"));
+        let Some(free) = all.find(|key| !taken.contains(key.as_str())) else { return Err(full()) };
+        let claim = RowChange::Claim { value: value.clone(), lives: Some(lives) };
+        // Whether it won is read: an answer may be lost.
+        write(store, &free, RowExpected::Free, claim).await?;
+    }
+    Err(full())
+}
+
+/// Gives a seat up.
+pub(super) async fn leave(store: &dyn EventStore, seat: &Seat) -> Result<bool> {
+    let expires = RowChange::Extend { lives: Some(Duration::ZERO) };
+    write(store, &seat.key, RowExpected::Epoch(seat.epoch), expires).await
+}
+
+/// Writes a seat; false where it is another's.
+async fn write(store: &dyn EventStore, key: &str, expected: RowExpected, change: RowChange) -> Result<bool> {
+    let key = RowKey::new(SPACE, key)?;
+    let unit = Unit::of_rows(vec![RowWrite { key, expected, change }]);
+    match store.append(PARTITION, vec![unit]).await.into_iter().next() {
+        Some(Ok(_)) => Ok(true),
+        Some(Err(AppendFailure::WrongRow(_))) => Ok(false),
+        Some(Err(AppendFailure::Refused(error) | AppendFailure::Unknown(error))) => Err(error),
+        other => Err(Error::new(ErrorKind::Unknown, format!("a seat was not written: {other:?}"))),
+    }
+}
+
+async fn read(store: &dyn EventStore) -> Result<(RowsPage, BTreeSet<Member>)> {
+    let which = RowSelection::Prefix { prefix: String::new(), after: None, limit: limits::PAGE_ROWS };
+    let page = store.rows(RowsRead { partition: PARTITION, space: SPACE.to_owned(), which }).await?;
+    let members = live(&page).map(|row| {
+        serde_json::from_slice(&row.value)
+            .map_err(|error| Error::corrupt(format!("seat {} cannot be read", row.key)).caused_by(error))
+    });
+    let members = members.collect::<Result<_>>()?;
+    Ok((page, members))
+}
+
+fn live(page: &RowsPage) -> impl Iterator<Item = &crate::store::rows::Row> {
+    page.rows.iter().filter(|row| row.expires_at.is_some_and(|at| at > page.at))
+}
+
+fn seat_of(page: &RowsPage, me: &Member) -> Option<Seat> {
+    let is_mine = |row: &&crate::store::rows::Row| {
+        serde_json::from_slice::<Member>(&row.value).is_ok_and(|member| member.id == me.id)
+    };
+    let row = live(page).find(is_mine)?;
+    Some(Seat { key: row.key.key().to_owned(), epoch: row.epoch })
+}
+
+fn full() -> Error {
+    Error::new(ErrorKind::Overloaded, "no seat is free for this worker")
+        .expected(format!("at most {} workers", limits::WORKERS), "as many")
+        .advice("run fewer workers with more partitions each")
+}
