@@ -23,6 +23,8 @@ mod handlers;
 mod journal;
 mod outage;
 mod parking;
+#[cfg(unix)]
+mod postgres_view;
 mod sqlite_view;
 mod support;
 mod waiting;

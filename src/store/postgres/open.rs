@@ -60,7 +60,7 @@ async fn open(options: Options) -> Result<PostgresStore> {
     if options.migrate || is_new_copy {
         options.run_migrations().await?;
     }
-    check_schema(&session).await?;
+    migrations::SCHEMA.demand(&session).await?;
     let mut properties = properties(&session, options.partitions).await?;
     mark::adopt(&session, &options, properties.id).await?;
     if let Role::CopyOf(id) = options.role {
@@ -83,7 +83,7 @@ async fn open(options: Options) -> Result<PostgresStore> {
     Ok(PostgresStore::of(Arc::new(core)))
 }
 
-async fn check_server(session: &Session, quorum: bool) -> Result<()> {
+pub(crate) async fn check_server(session: &Session, quorum: bool) -> Result<()> {
     let rows = session.query(SERVER, &[]).await;
     let rows = rows.map_err(|source| failure::of("asking the server for its settings", source))?;
     let row = rows.first().ok_or_else(|| Error::corrupt("the server told no settings"))?;
@@ -115,14 +115,4 @@ async fn check_server(session: &Session, quorum: bool) -> Result<()> {
             .advice("set it on the server and reload, or do not require a quorum"));
     }
     Ok(())
-}
-
-async fn check_schema(session: &Session) -> Result<()> {
-    if !migrations::is_there(session).await? {
-        return Err(migrations::missing());
-    }
-    match migrations::check(session).await?.len() {
-        0 => Ok(()),
-        lacks => Err(migrations::older(lacks)),
-    }
 }
