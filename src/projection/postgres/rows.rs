@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::projection::postgres::failure::{failed, is_of_the_database};
 use crate::projection::postgres::statement::admit;
 use crate::projection::progress::Progress;
-use crate::store::postgres::Lent;
+use crate::store::postgres::Session;
 
 /// The rows of a view, within the view's transaction.
 ///
@@ -37,7 +37,7 @@ pub(super) enum Trouble {
 
 /// What the view and the handlers share while a batch runs.
 pub(super) struct Shared {
-    session: Arc<Lent>,
+    session: Arc<Session>,
     progress: Arc<Progress>,
     state: Mutex<State>,
 }
@@ -49,7 +49,7 @@ struct State {
 }
 
 impl Shared {
-    pub(super) fn new(session: Arc<Lent>, progress: Arc<Progress>) -> Arc<Self> {
+    pub(super) fn new(session: Arc<Session>, progress: Arc<Progress>) -> Arc<Self> {
         Arc::new(Self { session, progress, state: Mutex::default() })
     }
 

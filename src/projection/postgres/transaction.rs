@@ -39,7 +39,7 @@ impl Open {
     }
 
     pub(super) fn session(&self) -> Result<&Session> {
-        self.transaction.session().map(|session| &***session)
+        self.transaction.session().map(|session| &**session)
     }
 
     /// Runs handlers on a thread. What the database failed at is not theirs.

@@ -62,7 +62,7 @@ impl Held {
     }
 
     fn session(&self) -> Result<&Session> {
-        self.transaction.session().map(|session| &***session)
+        self.transaction.session().map(|session| &**session)
     }
 
     /// Appends what may be appended, and ends.

@@ -1,5 +1,6 @@
 //! Connections that are kept, and made anew where they broke.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::Runtime;
@@ -21,14 +22,14 @@ pub(crate) struct Maker {
 }
 
 impl managed::Manager for Maker {
-    type Type = Session;
+    type Type = Arc<Session>;
     type Error = tokio_postgres::Error;
 
-    async fn create(&self) -> Result<Session, tokio_postgres::Error> {
-        Session::open(&self.address).await
+    async fn create(&self) -> Result<Arc<Session>, tokio_postgres::Error> {
+        Session::open(&self.address).await.map(Arc::new)
     }
 
-    async fn recycle(&self, session: &mut Session, _: &Metrics) -> RecycleResult<tokio_postgres::Error> {
+    async fn recycle(&self, session: &mut Arc<Session>, _: &Metrics) -> RecycleResult<tokio_postgres::Error> {
         if session.is_usable() { Ok(()) } else { Err(RecycleError::message("it was left in the middle")) }
     }
 }

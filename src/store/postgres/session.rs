@@ -1,6 +1,7 @@
 //! One connection.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::{TryStreamExt, pin_mut};
 use tokio::runtime::Handle;
@@ -23,7 +24,7 @@ pub(crate) struct Session {
     carrier: AbortHandle,
     tls: MakeRustlsConnect,
     /// A transaction was begun on it and has not been ended: nobody else may have it.
-    pub(super) in_transaction: bool,
+    in_transaction: AtomicBool,
 }
 
 impl Session {
@@ -31,11 +32,21 @@ impl Session {
         let (client, connection) = address.config.connect(address.tls.clone()).await?;
         let notices = Arc::new(Notices::default());
         let carrier = tokio::spawn(carry(connection, Arc::clone(&notices))).abort_handle();
-        Ok(Self { client, notices, carrier, tls: address.tls.clone(), in_transaction: false })
+        Ok(Self {
+            client,
+            notices,
+            carrier,
+            tls: address.tls.clone(),
+            in_transaction: AtomicBool::new(false),
+        })
     }
 
     pub(super) fn is_usable(&self) -> bool {
-        !self.client.is_closed() && !self.in_transaction
+        !self.client.is_closed() && !self.in_transaction.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_in_transaction(&self, is_in_one: bool) {
+        self.in_transaction.store(is_in_one, Ordering::Release);
     }
 
     /// Runs a statement to its very end: its rows are given once the server is ready for the next one, and so has

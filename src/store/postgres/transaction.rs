@@ -6,27 +6,27 @@ use crate::error::Result;
 use crate::store::AppendFailure;
 use crate::store::postgres::failure;
 use crate::store::postgres::pool::Lent;
+use crate::store::postgres::session::Session;
 
 /// An open transaction. Dropped, it is undone at once: its connection is closed, and nobody gets it again.
 pub(crate) struct Transaction {
     /// None once it has ended well.
-    session: Option<Arc<Lent>>,
+    session: Option<Lent>,
 }
 
 impl Transaction {
     /// Begins it, by this statement.
-    pub(crate) async fn begin(mut session: Lent, how: &str) -> Result<Self> {
-        session.in_transaction = true;
-        let session = Arc::new(session);
-        let transaction = Self { session: Some(Arc::clone(&session)) };
-        let begun = session.execute(how).await;
+    pub(crate) async fn begin(session: Lent, how: &str) -> Result<Self> {
+        session.set_in_transaction(true);
+        let transaction = Self { session: Some(session) };
+        let begun = transaction.session()?.execute(how).await;
         begun.map_err(|source| failure::of("beginning a transaction", source))?;
         Ok(transaction)
     }
 
     /// The connection.
-    pub(crate) fn session(&self) -> Result<&Arc<Lent>> {
-        self.session.as_ref().ok_or_else(|| failure::unavailable("the transaction has ended"))
+    pub(crate) fn session(&self) -> Result<&Arc<Session>> {
+        self.session.as_deref().ok_or_else(|| failure::unavailable("the transaction has ended"))
     }
 
     /// Ends it, by `COMMIT` or `ROLLBACK`. It is certain only when the server says so and warns of nothing. The server
@@ -39,11 +39,9 @@ impl Transaction {
         if let Some(warning) = session.warned_since(before) {
             return Err(failure::warned(warning));
         }
-        match self.session.take().map(Arc::try_unwrap) {
-            Some(Ok(mut session)) => session.in_transaction = false,
-            // Somebody still has it: nobody else may.
-            Some(Err(shared)) => shared.sever(),
-            None => {}
+        // Where somebody still has it, nobody else may: dropping closes it.
+        if let Some(session) = self.session.take_if(|session| Arc::strong_count(session) == 1) {
+            session.set_in_transaction(false);
         }
         Ok(())
     }
@@ -51,9 +49,9 @@ impl Transaction {
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        let Some(session) = self.session.take() else { return };
-        session.sever();
-        if let Some(session) = Arc::into_inner(session) {
+        if let Some(session) = self.session.take() {
+            session.sever();
+            // Its place in the pool is free at once, whoever else still holds it.
             drop(Lent::take(session));
         }
     }
