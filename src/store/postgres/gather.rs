@@ -124,7 +124,7 @@ impl Core {
         if parts.len() > 1 && batch.open_steps.columns().is_some() {
             return Ok(None);
         }
-        match commit::append(session, &batch, self.quorum).await? {
+        match commit::append(session, &batch, self.terms()).await? {
             Appended::Done(landed) => {
                 self.count_commit();
                 Ok(Some(landed))

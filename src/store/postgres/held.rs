@@ -101,7 +101,7 @@ impl Held {
             certain => certain,
         };
         let session = self.session().map_err(AppendFailure::Refused)?;
-        let appended = commit::append(session, &batch, self.core.quorum).await.map_err(undone)?;
+        let appended = commit::append(session, &batch, self.core.terms()).await.map_err(undone)?;
         let Appended::Done(landed) = appended else {
             // Every stream is where it is expected, and yet an index refuses: a step would take effect twice.
             let why = Error::corrupt("a record is already there though its stream is where it was expected")

@@ -19,6 +19,7 @@ mod held;
 mod identity;
 mod import;
 mod import_steps;
+mod listener;
 mod log_read;
 mod mark;
 mod migrations;

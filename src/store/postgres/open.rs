@@ -9,6 +9,7 @@ use crate::store::postgres::PostgresStore;
 use crate::store::postgres::failure;
 use crate::store::postgres::gathered::Gathered;
 use crate::store::postgres::identity::properties;
+use crate::store::postgres::listener::Listener;
 use crate::store::postgres::mark;
 use crate::store::postgres::migrations;
 use crate::store::postgres::options::{Options, Role};
@@ -68,13 +69,16 @@ async fn open(options: Options) -> Result<PostgresStore> {
     }
     mark::demand(&session, options.role).await?;
     drop(session);
+    let changes = Arc::new(Changes::new(usize::from(properties.partitions.get())));
+    let listener = options.notify.then(|| Listener::start(address.clone(), Arc::clone(&changes)));
     let core = Core {
         properties,
         writers: Pool::new(address, options.writers, options.patience)?,
         readers,
         quorum: options.quorum,
         confirmed: Confirmed::new(properties.partitions),
-        changes: Changes::new(usize::from(properties.partitions.get())),
+        changes,
+        listener,
         commits: AtomicU64::new(0),
         // The other half is for partitions that are held.
         lists: Waiting::new(options.writers.div_ceil(2)),
