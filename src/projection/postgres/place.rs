@@ -96,8 +96,8 @@ pub(super) async fn change(session: &Session, place: &Place, change: &Change) ->
         Change::Audit(audited) => return audit(session, place, audited).await,
         Change::Waiting(cardinal, more) => {
             let more = signed(*more)?;
-            let parameters = [(cardinal as _, Type::TEXT), (&more as _, Type::INT8)];
-            session.change(WAITING, &Key::of(place).and(&parameters)).await
+            let key = Key::of(place);
+            session.change(WAITING, &key.and(&[(cardinal, Type::TEXT), (&more, Type::INT8)])).await
         }
         Change::Unpark(cardinal) => {
             session.change(UNPARK, &Key::of(place).and(&[(cardinal, Type::TEXT)])).await
