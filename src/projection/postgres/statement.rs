@@ -84,7 +84,7 @@ mod tests {
             "",
             "/* a",
             "CALL p()",
-            "SELECT * FROM Sidestream_View.places",
+            "select * FROM Sidestream_View.places",
             "LISTEN a",
             "/*/**/COMMIT*/",
             "/*/COMMIT",
@@ -96,13 +96,13 @@ mod tests {
     #[test]
     fn what_reads_and_changes_rows_is_not() {
         for sql in [
-            "SELECT 1",
+            "select 1",
             "insert into t values (1)",
-            "(SELECT 1) UNION SELECT 2",
-            "-- COMMIT\nUPDATE t SET a = 1",
-            "WITH a AS (SELECT 1) SELECT * FROM a",
-            "/* COMMIT */CREATE TABLE t (a int)",
-            "/*/ */ DELETE FROM t",
+            "(select 1) UNION select 2",
+            "-- COMMIT\nupdate t SET a = 1",
+            "WITH a AS (select 1) select * FROM a",
+            "/* COMMIT */create table t (a int)",
+            "/*/ */ delete from t",
         ] {
             assert!(admit(sql).is_ok(), "{sql}");
         }
