@@ -20,6 +20,7 @@ mod faulty_view;
 mod feed;
 mod fencing;
 mod handlers;
+mod join;
 mod journal;
 mod outage;
 mod parking;
