@@ -10,7 +10,7 @@ use sidestream::projection::{Event, Failure, PostgresRows, PostgresView, Project
 use sidestream::store::EventStore;
 use sidestream::testkit::effort::proptest_config;
 use sidestream::testkit::faults::{Rates, Script};
-use sidestream::testkit::postgres::{Binaries, Server};
+use sidestream::testkit::postgres::{Binaries, Quorum, Server};
 use sidestream::testkit::run;
 
 use crate::journal::{Journal, Readable, Trouble};
@@ -286,5 +286,38 @@ fn a_database_without_the_schema_is_refused_with_what_to_do() {
         let both = tokio::join!(builder.run_migrations(), builder.run_migrations());
         assert_eq!(both.0.unwrap() + both.1.unwrap(), 1, "one of two makes it");
         PostgresView::open(&url).await.unwrap();
+    });
+}
+
+/// A wait for the quorum that is cancelled ends in a plain COMMIT and a warning: that is no commit to rely on.
+#[test]
+fn a_commit_that_no_quorum_has_is_settled_by_opening_again() {
+    let Some(binaries) = Binaries::found_or_skipped() else { return };
+    let quorum = Quorum::start(&binaries, 1);
+    let url = quorum.fresh_database();
+    run(async {
+        let view = PostgresView::builder(&url).migrate(true).require_quorum(true).open().await.unwrap();
+        let store: Arc<dyn EventStore> = Arc::new(memory(1));
+        pay(&*store, "1", &[1, 2]).await;
+        let mut running = start(Arc::clone(&store), Journal::default(), &view, 1, hurried());
+        running.until_caught_up_at(2).await;
+        quorum.pause_standbys();
+        pay(&*store, "1", &[3]).await;
+        let cancel =
+            "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+        let told = async {
+            while !matches!(&running.status.borrow().state, State::Waiting(error) if error.kind() == ErrorKind::Unknown)
+            {
+                quorum.primary().psql("postgres", cancel);
+                sidestream::clock::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        in_time("the unknown end of a commit", told).await;
+        let at = running.status.borrow().checkpoint;
+        assert_eq!(at.map(sidestream::Position::get), Some(2), "what no quorum has is not told");
+        quorum.resume_standbys();
+        assert!(running.until_caught_up_at(3).await.parked.is_empty());
+        assert_eq!(view.journal(&*store, ONE).await, fold(&*store, ONE).await);
+        running.stop().await.unwrap();
     });
 }

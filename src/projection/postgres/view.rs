@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::projection::batch::Batch;
 use crate::projection::definition::Definition;
 use crate::projection::failure::ViewFailure;
@@ -78,7 +78,8 @@ impl PostgresView {
     }
 
     async fn begin(&self, limits: &Limits) -> Result<Open> {
-        Open::begin(self.core.pool.session().await?, self.core.quorum, limits.timeout).await
+        let lent = self.core.pool.session().await.map_err(waiting)?;
+        Open::begin(lent, self.core.quorum, limits.timeout).await
     }
 
     /// What is done to open a place. Those of one projection go one after the other: several that make the same table at
@@ -112,6 +113,16 @@ impl PostgresView {
             place::change(open.session()?, at, change).await?;
         }
         Ok(place::advance(open.session()?, at, epoch, (revision, from, to), limits.now).await?)
+    }
+}
+
+/// A place whose turn did not come in time is tried again, as one whose database is down.
+fn waiting(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Overloaded => Error::new(ErrorKind::Unavailable, "a view has too few connections")
+            .advice("give it more, or larger batches")
+            .caused_by(error),
+        _ => error,
     }
 }
 
