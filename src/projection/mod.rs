@@ -54,6 +54,8 @@ mod failure;
 mod memory;
 mod parked;
 mod place;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod progress;
 mod projections;
 mod projector;
@@ -78,6 +80,8 @@ pub use failure::ViewFailure;
 pub use memory::MemoryView;
 pub use parked::{Action, Audited, Operator, Parked, Repaired};
 pub use place::{Place, ProjectionId};
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresRows, PostgresView};
 pub use progress::Progress;
 pub use projections::Projections;
 pub use projector::Projector;

@@ -23,6 +23,8 @@ pub(super) struct Worker {
     thread: Mutex<Option<Thread>>,
     /// Threads that have not ended.
     alive: Arc<AtomicUsize>,
+    /// How many workers count them together.
+    several: usize,
 }
 
 #[derive(Debug)]
@@ -43,7 +45,15 @@ pub(super) enum Lost {
 
 impl Worker {
     pub(super) fn new() -> Self {
-        Self { thread: Mutex::new(None), alive: Arc::default() }
+        Self { thread: Mutex::new(None), alive: Arc::default(), several: 1 }
+    }
+
+    /// So many of one view: what they leave behind is bounded together.
+    #[cfg(feature = "postgres")]
+    pub(super) fn several(count: usize) -> Vec<Self> {
+        let alive = Arc::default();
+        let one = |_| Self { thread: Mutex::new(None), alive: Arc::clone(&alive), several: count };
+        (0..count).map(one).collect()
     }
 
     /// Runs a job on the thread. `begin` makes it when its turn has come, with what revokes it: that is called when a
@@ -87,7 +97,8 @@ impl Worker {
     }
 
     fn spawn(&self) -> Result<Thread> {
-        if self.alive.load(Ordering::SeqCst) > limits::ABANDONED_HANDLERS {
+        let most = limits::ABANDONED_HANDLERS.saturating_add(self.several);
+        if self.alive.load(Ordering::SeqCst) >= most {
             return Err(Error::new(ErrorKind::Unavailable, "too many handlers never returned")
                 .expected(format!("at most {}", limits::ABANDONED_HANDLERS), "one more")
                 .advice("mend the handler and start the process again: each keeps a thread"));

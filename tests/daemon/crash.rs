@@ -56,7 +56,7 @@ where
     in_time("the end of a life", done).await.is_some()
 }
 
-async fn check<V: View + Clone + Readable>(
+pub async fn check<V: View + Clone + Readable>(
     log: MemoryStore,
     view: V,
     script: Script,
@@ -81,7 +81,7 @@ where
 }
 
 /// A log of three accounts, cut into units of one to three events.
-async fn log(units: &[(u8, u8)]) -> MemoryStore {
+pub async fn log(units: &[(u8, u8)]) -> MemoryStore {
     let store = memory(1);
     for (number, (to, records)) in units.iter().enumerate() {
         let records = (0..*records % 3 + 1).map(|at| deposit((number * 10) as i64 + i64::from(at))).collect();
@@ -121,7 +121,7 @@ fn one_crash_or_failure_at_every_single_call_of_the_store() {
     });
 }
 
-fn fault() -> impl Strategy<Value = ViewFault> {
+pub fn fault() -> impl Strategy<Value = ViewFault> {
     prop_oneof![
         Just(ViewFault::Down),
         Just(ViewFault::Unknown),
@@ -130,7 +130,7 @@ fn fault() -> impl Strategy<Value = ViewFault> {
     ]
 }
 
-fn units() -> impl Strategy<Value = Vec<(u8, u8)>> {
+pub fn units() -> impl Strategy<Value = Vec<(u8, u8)>> {
     prop::collection::vec(any::<(u8, u8)>(), 1..20)
 }
 

@@ -16,13 +16,13 @@ use crate::support::*;
 
 /// Units of up to three deposits, and restarts of the daemon in between.
 #[derive(Debug, Clone)]
-enum Step {
+pub enum Step {
     Commit(u8, Vec<i64>),
     Restart,
     Yield(u8),
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (0..9_u8, prop::collection::vec(1..99_i64, 1..4)).prop_map(|(to, amounts)| Step::Commit(to, amounts)),
         1 => Just(Step::Restart),
@@ -30,7 +30,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-async fn check<V: View + Clone + Readable>(store: Arc<dyn EventStore>, view: V, steps: Vec<Step>)
+pub async fn check<V: View + Clone + Readable>(store: Arc<dyn EventStore>, view: V, steps: Vec<Step>)
 where
     Journal: sidestream::projection::Projection<V::Rows>,
 {

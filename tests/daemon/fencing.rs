@@ -10,7 +10,7 @@ use sidestream::testkit::run;
 use crate::journal::{Entry, Journal, Readable, Trouble};
 use crate::support::*;
 
-async fn fences<V: View + Clone + Readable>(view: V, epochs: (u64, u64))
+pub async fn fences<V: View + Clone + Readable>(view: V, epochs: (u64, u64))
 where
     Journal: Projection<V::Rows>,
 {

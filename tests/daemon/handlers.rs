@@ -9,7 +9,7 @@ use sidestream::testkit::run;
 use crate::journal::{Entry, Journal, Readable, Trouble};
 use crate::support::*;
 
-async fn parks_only_one<V: View + Clone + Readable>(view: V, trouble: Trouble) -> Journal
+pub async fn parks_only_one<V: View + Clone + Readable>(view: V, trouble: Trouble) -> Journal
 where
     Journal: Projection<V::Rows>,
 {

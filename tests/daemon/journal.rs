@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex};
 
 use sidestream::event::Record;
 use sidestream::partition::PartitionId;
-use sidestream::projection::{Event, Failure, MemoryView, Projection, SqliteRows, SqliteView};
+use sidestream::projection::postgres::tokio_postgres::types::Type;
+use sidestream::projection::{
+    Event, Failure, MemoryView, PostgresRows, PostgresView, Projection, SqliteRows, SqliteView,
+};
 use sidestream::store::EventStore;
 
 use crate::rules::{self, Account};
@@ -134,6 +137,46 @@ impl Projection<SqliteRows> for Journal {
     }
 }
 
+impl Projection<PostgresRows> for Journal {
+    const NAME: &'static str = "journal";
+
+    async fn prepare(&self, rows: &mut PostgresRows) -> Result<(), Failure> {
+        rows.execute_all(&[
+            "CREATE TABLE IF NOT EXISTS journal (number int8 GENERATED ALWAYS AS IDENTITY, partition int8, \
+             position int8, stream text, version int8, minor int8)",
+        ])
+        .await?;
+        Ok(())
+    }
+
+    async fn apply(&self, rows: &mut PostgresRows, event: &Event<'_>) -> Result<(), Failure> {
+        let entry = Entry::of_event(event)?;
+        write(rows, event, &entry).await?;
+        let is_bad = self.bad.lock().unwrap().iter().any(|(bad, _)| *bad == entry.minor);
+        self.look(entry.minor).await?;
+        if is_bad {
+            // A handler that was given up and comes back.
+            write(rows, event, &entry).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn write(rows: &PostgresRows, event: &Event<'_>, entry: &Entry) -> sidestream::Result<u64> {
+    let partition = i64::from(event.partition().get());
+    rows.execute(
+        "INSERT INTO journal (partition, position, stream, version, minor) VALUES ($1, $2, $3, $4, $5)",
+        &[
+            (&partition, Type::INT8),
+            (&entry.position, Type::INT8),
+            (&entry.stream, Type::TEXT),
+            (&entry.version, Type::INT8),
+            (&entry.minor, Type::INT8),
+        ],
+    )
+    .await
+}
+
 /// A view whose journal can be read.
 pub trait Readable {
     fn journal(
@@ -167,5 +210,21 @@ impl Readable for SqliteView {
             rows.query_map([number], entry)?.collect()
         });
         in_time("a view's rows", read).await.expect("readable")
+    }
+}
+
+impl Readable for PostgresView {
+    async fn journal(&self, _store: &dyn EventStore, partition: PartitionId) -> Vec<Entry> {
+        let number = i64::from(partition.get());
+        let sql = "SELECT position, stream, version, minor FROM journal WHERE partition = $1 ORDER BY number";
+        let parameters = [(&number as _, Type::INT8)];
+        let rows = in_time("a view's rows", self.read(sql, &parameters)).await.expect("readable");
+        let entry = |row: &sidestream::projection::postgres::tokio_postgres::Row| Entry {
+            position: row.get(0),
+            stream: row.get(1),
+            version: row.get(2),
+            minor: row.get(3),
+        };
+        rows.iter().map(entry).collect()
     }
 }

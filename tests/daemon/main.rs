@@ -20,9 +20,12 @@ mod faulty_view;
 mod feed;
 mod fencing;
 mod handlers;
+mod join;
 mod journal;
 mod outage;
 mod parking;
+#[cfg(unix)]
+mod postgres_view;
 mod sqlite_view;
 mod support;
 mod waiting;

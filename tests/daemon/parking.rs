@@ -40,7 +40,7 @@ async fn with_a_poison_event(store: &dyn EventStore) {
     pay(store, "bad", &[6]).await;
 }
 
-async fn parks_mends_and_retries<V: View + Clone + Readable>(view: V)
+pub async fn parks_mends_and_retries<V: View + Clone + Readable>(view: V)
 where
     Journal: Projection<V::Rows>,
 {
@@ -97,7 +97,7 @@ fn a_poison_event_parks_its_account_only_and_a_retry_makes_the_view_whole() {
     });
 }
 
-async fn skips<V: View + Clone + Readable>(view: V)
+pub async fn skips<V: View + Clone + Readable>(view: V)
 where
     Journal: Projection<V::Rows>,
 {

@@ -9,16 +9,19 @@ use std::sync::OnceLock;
 /// one test target only.
 pub fn path() -> &'static Path {
     static FOUND: OnceLock<PathBuf> = OnceLock::new();
-    FOUND.get_or_init(|| {
-        let test = std::env::current_exe().unwrap();
-        let folder = test.parent().and_then(Path::parent).expect("the test lies in target/<profile>/deps");
-        let program = folder.join("examples").join(format!("payments{}", std::env::consts::EXE_SUFFIX));
-        if !is_up_to_date(&program) {
-            build(folder);
-        }
-        assert!(program.exists(), "no {}: run `cargo build --example payments`", program.display());
-        program
-    })
+    FOUND.get_or_init(|| example("payments"))
+}
+
+/// The program of an example.
+pub fn example(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let folder = test.parent().and_then(Path::parent).expect("the test lies in target/<profile>/deps");
+    let program = folder.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    if !is_up_to_date(&program) {
+        build(folder, name);
+    }
+    assert!(program.exists(), "no {}: run `cargo build --example {name}`", program.display());
+    program
 }
 
 /// Whether the program is there and no older than its sources, as cargo listed them beside it.
@@ -31,13 +34,13 @@ fn is_up_to_date(program: &Path) -> bool {
     sources.split_whitespace().all(|source| age(Path::new(source)).is_ok_and(|changed| changed <= built))
 }
 
-fn build(folder: &Path) {
+fn build(folder: &Path, name: &str) {
     let profile = match folder.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
         Some(other) => other,
     };
     let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--locked", "--example", "payments", "--profile", profile, "--target-dir"])
+        .args(["build", "--quiet", "--locked", "--example", name, "--profile", profile, "--target-dir"])
         .arg(folder.parent().expect("target"))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status()

@@ -26,6 +26,7 @@ mod dropped;
 mod failover;
 mod left_behind;
 mod migrations;
+mod notify;
 mod plans;
 mod proxy;
 mod quorum;

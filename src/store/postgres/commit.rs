@@ -14,8 +14,19 @@ use crate::stream::{StreamName, Version};
 
 const APPEND: &str = include_str!("sql/append.sql");
 const APPEND_TRACKED: &str = include_str!("sql/append_tracked.sql");
+const APPEND_NOTIFIED: &str = include_str!("sql/append_notified.sql");
+const APPEND_TRACKED_NOTIFIED: &str = include_str!("sql/append_tracked_notified.sql");
 
 const HOLDERS: &str = include_str!("sql/lock_holders.sql");
+
+/// What is asked of an append's commit.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    /// It has to be on a quorum.
+    pub(super) quorum: bool,
+    /// Other processes are told of it.
+    pub(super) notify: bool,
+}
 
 /// What the function answered.
 pub(super) enum Appended {
@@ -52,16 +63,16 @@ pub(super) async fn query(
 pub(super) async fn append(
     session: &Session,
     batch: &Batch<'_>,
-    quorum: bool,
+    terms: Terms,
 ) -> Result<Appended, AppendFailure> {
     let columns = batch.open_steps.columns();
-    let mut parameters = batch.parameters(&quorum);
-    let sql = match &columns {
-        Some(columns) => {
-            parameters.extend(columns.parameters());
-            APPEND_TRACKED
-        }
-        None => APPEND,
+    let mut parameters = batch.parameters(&terms.quorum);
+    parameters.extend(columns.iter().flat_map(|columns| columns.parameters()));
+    let sql = match (columns.is_some(), terms.notify) {
+        (false, false) => APPEND,
+        (false, true) => APPEND_NOTIFIED,
+        (true, false) => APPEND_TRACKED,
+        (true, true) => APPEND_TRACKED_NOTIFIED,
     };
     let rows = match query(session, "appending", sql, &parameters).await {
         Err(AppendFailure::Refused(error)) if failure::says_it_is_there(&error) => {

@@ -137,7 +137,7 @@ impl Core {
         if looks_all_up {
             batch.look_all_up();
         }
-        match commit::append(session, &batch, self.quorum).await? {
+        match commit::append(session, &batch, self.terms()).await? {
             Appended::Done(landed) => {
                 if landed.iter().any(Option::is_some) {
                     self.count_commit();

@@ -14,6 +14,7 @@ use crate::store::postgres::pool::Lent;
 use crate::store::postgres::rows::Rows;
 use crate::store::postgres::session::Session;
 use crate::store::postgres::shared::{Answers, Core, answers, refuse, refuse_all};
+use crate::store::postgres::transaction::Transaction;
 use crate::store::postgres::types::column;
 use crate::store::postgres::types::number;
 use crate::store::rows::RowKey;
@@ -31,8 +32,7 @@ const HEADS: &str = include_str!("sql/heads.sql");
 pub(super) struct Held {
     core: Arc<Core>,
     partition: PartitionId,
-    /// None once it has ended well.
-    session: Option<Lent>,
+    transaction: Transaction,
     /// Whether the partition is locked: not by lists that write rows only.
     is_locked: bool,
 }
@@ -56,32 +56,24 @@ impl Held {
     }
 
     /// A transaction that locks no more than the rows it writes: for lists without appends.
-    pub(super) async fn begin_free(
-        core: &Arc<Core>,
-        mut session: Lent,
-        partition: PartitionId,
-    ) -> Result<Self> {
-        session.in_transaction = true;
-        let held = Self { core: Arc::clone(core), partition, session: Some(session), is_locked: false };
-        let begun = held.session()?.execute(BEGIN).await;
-        begun.map_err(|source| failure::of("beginning a transaction", source))?;
-        Ok(held)
+    pub(super) async fn begin_free(core: &Arc<Core>, session: Lent, partition: PartitionId) -> Result<Self> {
+        let transaction = Transaction::begin(session, BEGIN).await?;
+        Ok(Self { core: Arc::clone(core), partition, transaction, is_locked: false })
     }
 
     fn session(&self) -> Result<&Session> {
-        let session = self.session.as_deref();
-        session.ok_or_else(|| failure::unavailable("the transaction has ended"))
+        self.transaction.session().map(|session| &**session)
     }
 
     /// Appends what may be appended, and ends.
-    pub(super) async fn finish(mut self, lists: &[List]) -> Answers {
+    pub(super) async fn finish(self, lists: &[List]) -> Answers {
         match self.try_finish(lists).await {
             Ok(answers) => answers,
             Err(failure) => refuse_all(lists, &failure),
         }
     }
 
-    async fn try_finish(&mut self, lists: &[List]) -> Result<Answers, AppendFailure> {
+    async fn try_finish(self, lists: &[List]) -> Result<Answers, AppendFailure> {
         let mut heads = self.heads(lists).await.map_err(AppendFailure::Refused)?;
         let mut rows = self.rows(lists).await.map_err(AppendFailure::Refused)?;
         let plan = Plan::new(lists, &mut heads, &mut rows);
@@ -91,10 +83,10 @@ impl Held {
         rows.write(session, self.partition).await.map_err(AppendFailure::Refused)?;
         if plan.admitted.is_empty() && !self.is_locked {
             // Rows that were made to be locked are not kept.
-            self.end("ROLLBACK").await?;
+            self.transaction.end("ROLLBACK").await?;
             return Ok(answers(&self.core, self.partition, plan, base, at));
         }
-        self.end("COMMIT").await?;
+        self.transaction.end("COMMIT").await?;
         self.core.count_commit();
         Ok(answers(&self.core, self.partition, plan, base, at))
     }
@@ -109,7 +101,7 @@ impl Held {
             certain => certain,
         };
         let session = self.session().map_err(AppendFailure::Refused)?;
-        let appended = commit::append(session, &batch, self.core.quorum).await.map_err(undone)?;
+        let appended = commit::append(session, &batch, self.core.terms()).await.map_err(undone)?;
         let Appended::Done(landed) = appended else {
             // Every stream is where it is expected, and yet an index refuses: a step would take effect twice.
             let why = Error::corrupt("a record is already there though its stream is where it was expected")
@@ -117,19 +109,6 @@ impl Held {
             return Err(AppendFailure::Refused(why));
         };
         Ok(landed.first().copied().flatten().unwrap_or((0, Timestamp::MIN)))
-    }
-
-    async fn end(&mut self, how: &str) -> Result<(), AppendFailure> {
-        let session = self.session().map_err(AppendFailure::Refused)?;
-        let before = session.notices();
-        session.execute(how).await.map_err(failure::committing)?;
-        if let Some(warning) = session.warned_since(before) {
-            return Err(failure::warned(warning));
-        }
-        if let Some(mut session) = self.session.take() {
-            session.in_transaction = false;
-        }
-        Ok(())
     }
 
     async fn rows(&self, lists: &[List]) -> Result<Rows> {
@@ -173,14 +152,5 @@ impl HeldPartition for Held {
         let ended =
             || AppendFailure::Unknown(Error::new(ErrorKind::Unknown, "the append ended without an answer"));
         finished.await.unwrap_or_else(|_| refuse(count, &ended()))
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        // Nobody else may have a connection with a transaction on it: it is closed, and the server undoes it.
-        if let Some(session) = self.session.take() {
-            drop(Lent::take(session));
-        }
     }
 }

@@ -1,50 +1,44 @@
-//! The schema's numbered steps. Each is kept with its checksum, so that a store says which schema it has.
+//! The store's schema, and how it is made.
 
 use tokio_postgres::types::Type;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::partition::PartitionCount;
 use crate::store::postgres::failure;
 use crate::store::postgres::identity::properties;
 use crate::store::postgres::options::Options;
+pub use crate::store::postgres::schema::Migration;
+use crate::store::postgres::schema::Schema;
 use crate::store::postgres::session::Session;
-use crate::store::postgres::types::column;
 
-const SCHEMA: &str = include_str!("sql/schema.sql");
-const HAS_SCHEMA: &str = include_str!("sql/has_schema.sql");
-const APPLIED: &str = include_str!("sql/applied_migrations.sql");
+const MAKE: &str = include_str!("sql/schema.sql");
 const ADD: &str = include_str!("sql/add_migration.sql");
 const ADD_META: &str = include_str!("sql/add_meta.sql");
 const ROLES: &str = include_str!("sql/roles.sql");
 const ADD_PARTITIONS: &str = include_str!("sql/add_partitions.sql");
 
-/// A step of the schema.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Migration {
-    /// Its number, from 1.
-    pub number: i64,
-    /// Its statements.
-    pub sql: &'static str,
-}
+/// The store's schema.
+pub(super) const SCHEMA: Schema = Schema {
+    name: "sidestream",
+    make: MAKE,
+    has: include_str!("sql/has_schema.sql"),
+    applied: include_str!("sql/applied_migrations.sql"),
+    add: ADD,
+    steps: &[
+        Migration { number: 1, sql: include_str!("sql/0001_store.sql") },
+        Migration { number: 2, sql: include_str!("sql/0002_rows.sql") },
+    ],
+    advice: MIGRATE,
+};
 
-/// Every step, in order. One that was released never changes.
-const STEPS: &[Migration] = &[
-    Migration { number: 1, sql: include_str!("sql/0001_store.sql") },
-    Migration { number: 2, sql: include_str!("sql/0002_rows.sql") },
-];
-
-impl Migration {
-    fn checksum(&self) -> [u8; 32] {
-        *blake3::hash(self.sql.as_bytes()).as_bytes()
-    }
-}
+const MIGRATE: &str = "run `sidestream migrate --store postgres://…` as the owner of the database, or open with Options::migrate";
 
 /// All that [`run_migrations`](Options::run_migrations) does to an empty database, for reading and for those who run
 /// it by hand.
 #[must_use]
 pub fn print_sql(partitions: PartitionCount) -> String {
-    let mut sql = format!("BEGIN;\n{SCHEMA}\n");
-    for step in STEPS {
+    let mut sql = format!("BEGIN;\n{MAKE}\n");
+    for step in SCHEMA.steps {
         let checksum: String = step.checksum().iter().map(|byte| format!("{byte:02x}")).collect();
         sql.push_str(step.sql);
         let add = ADD.replace("$1", &step.number.to_string()).replace("$2", &format!("'\\x{checksum}'"));
@@ -82,16 +76,8 @@ async fn run(options: &Options) -> Result<usize> {
     let session = Session::open(&options.address()?).await.map_err(failure::connecting)?;
     let fail = |source| failure::of("migrating the schema", source);
     session.execute("BEGIN").await.map_err(fail)?;
-    session.execute(SCHEMA).await.map_err(fail)?;
-    let missing = check(&session).await?;
-    for step in missing {
-        session.execute(step.sql).await.map_err(fail)?;
-        let checksum = step.checksum();
-        let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
-            [(&step.number, Type::INT8), (&checksum.as_slice(), Type::BYTEA)];
-        session.query(ADD, &parameters).await.map_err(fail)?;
-    }
-    if missing.len() == STEPS.len() {
+    let missing = SCHEMA.bring_up_to_date(&session).await?;
+    if missing.len() == SCHEMA.steps.len() {
         fill(&session, options).await.map_err(fail)?;
     }
     properties(&session, options.partitions).await?;
@@ -113,50 +99,5 @@ async fn fill(session: &Session, options: &Options) -> Result<(), tokio_postgres
 
 /// Whether the schema is there at all.
 pub(crate) async fn is_there(session: &Session) -> Result<bool> {
-    let rows = session
-        .query(HAS_SCHEMA, &[])
-        .await
-        .map_err(|source| failure::of("looking for the schema", source))?;
-    rows.first().map_or(Ok(false), |row| column(row, 0))
-}
-
-/// Demands that each step that the schema went through is known, and gives those that it lacks.
-pub(super) async fn check(session: &Session) -> Result<&'static [Migration]> {
-    let rows = session.query(APPLIED, &[]).await;
-    let rows = rows.map_err(|source| failure::of("reading the schema's steps", source))?;
-    for (number, row) in (1_i64..).zip(&rows) {
-        let (found, stored): (i64, Vec<u8>) = (column(row, 0)?, column(row, 1)?);
-        if found != number {
-            return Err(Error::corrupt("a step of the schema is missing").expected(number, found));
-        }
-        let step = STEPS.iter().find(|step| step.number == number).ok_or_else(|| newer(rows.len()))?;
-        if stored != step.checksum() {
-            return Err(changed(number));
-        }
-    }
-    Ok(STEPS.get(rows.len()..).unwrap_or_default())
-}
-
-pub(super) fn missing() -> Error {
-    Error::invalid("the database has no schema `sidestream`").advice(MIGRATE)
-}
-
-pub(super) fn older(lacks: usize) -> Error {
-    Error::invalid("the schema `sidestream` is older than this program needs")
-        .expected(format!("{} steps", STEPS.len()), STEPS.len().saturating_sub(lacks))
-        .advice(MIGRATE)
-}
-
-const MIGRATE: &str = "run `sidestream migrate --store postgres://…` as the owner of the database, or open with Options::migrate";
-
-fn newer(found: usize) -> Error {
-    Error::invalid("the schema `sidestream` is newer than this program knows")
-        .expected(format!("at most {} steps", STEPS.len()), found)
-        .advice("use the version of sidestream that migrated it, or a newer one; nothing was changed")
-}
-
-fn changed(number: i64) -> Error {
-    Error::invalid(format!("step {number} of the schema `sidestream` is not the one this program knows"))
-        .expected("the same checksum", "another one")
-        .advice("use the version of sidestream that made the schema; nothing was changed")
+    SCHEMA.is_there(session).await
 }

@@ -19,6 +19,7 @@ mod held;
 mod identity;
 mod import;
 mod import_steps;
+mod listener;
 mod log_read;
 mod mark;
 mod migrations;
@@ -31,12 +32,14 @@ mod quorum;
 mod reading;
 mod row;
 mod rows;
+mod schema;
 mod session;
 mod shared;
 mod status;
 mod steps;
 mod store;
 mod stream_read;
+mod transaction;
 mod transfer;
 mod types;
 mod waiting;
@@ -46,10 +49,16 @@ pub use options::Options;
 pub use status::Status;
 pub use store::PostgresStore;
 
-// For the program's own tables and questions.
+// For views, and for the program's own tables and questions.
 #[cfg(feature = "cli")]
-pub(crate) use address::Address;
-#[cfg(feature = "cli")]
-pub(crate) use session::{Parameter, Session};
-#[cfg(feature = "cli")]
-pub(crate) use {failure::connecting, failure::of as failed, migrations::is_there};
+pub(crate) use migrations::is_there;
+pub(crate) use {
+    address::Address,
+    failure::{connecting, of as failed},
+    open::check_server,
+    pool::{Lent, Pool},
+    schema::Schema,
+    session::{Parameter, Session},
+    transaction::Transaction,
+    types::column,
+};

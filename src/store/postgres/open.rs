@@ -9,6 +9,7 @@ use crate::store::postgres::PostgresStore;
 use crate::store::postgres::failure;
 use crate::store::postgres::gathered::Gathered;
 use crate::store::postgres::identity::properties;
+use crate::store::postgres::listener::Listener;
 use crate::store::postgres::mark;
 use crate::store::postgres::migrations;
 use crate::store::postgres::options::{Options, Role};
@@ -60,7 +61,7 @@ async fn open(options: Options) -> Result<PostgresStore> {
     if options.migrate || is_new_copy {
         options.run_migrations().await?;
     }
-    check_schema(&session).await?;
+    migrations::SCHEMA.demand(&session).await?;
     let mut properties = properties(&session, options.partitions).await?;
     mark::adopt(&session, &options, properties.id).await?;
     if let Role::CopyOf(id) = options.role {
@@ -68,13 +69,16 @@ async fn open(options: Options) -> Result<PostgresStore> {
     }
     mark::demand(&session, options.role).await?;
     drop(session);
+    let changes = Arc::new(Changes::new(usize::from(properties.partitions.get())));
+    let listener = options.notify.then(|| Listener::start(address.clone(), Arc::clone(&changes)));
     let core = Core {
         properties,
         writers: Pool::new(address, options.writers, options.patience)?,
         readers,
         quorum: options.quorum,
         confirmed: Confirmed::new(properties.partitions),
-        changes: Changes::new(usize::from(properties.partitions.get())),
+        changes,
+        listener,
         commits: AtomicU64::new(0),
         // The other half is for partitions that are held.
         lists: Waiting::new(options.writers.div_ceil(2)),
@@ -83,7 +87,7 @@ async fn open(options: Options) -> Result<PostgresStore> {
     Ok(PostgresStore::of(Arc::new(core)))
 }
 
-async fn check_server(session: &Session, quorum: bool) -> Result<()> {
+pub(crate) async fn check_server(session: &Session, quorum: bool) -> Result<()> {
     let rows = session.query(SERVER, &[]).await;
     let rows = rows.map_err(|source| failure::of("asking the server for its settings", source))?;
     let row = rows.first().ok_or_else(|| Error::corrupt("the server told no settings"))?;
@@ -115,14 +119,4 @@ async fn check_server(session: &Session, quorum: bool) -> Result<()> {
             .advice("set it on the server and reload, or do not require a quorum"));
     }
     Ok(())
-}
-
-async fn check_schema(session: &Session) -> Result<()> {
-    if !migrations::is_there(session).await? {
-        return Err(migrations::missing());
-    }
-    match migrations::check(session).await?.len() {
-        0 => Ok(()),
-        lacks => Err(migrations::older(lacks)),
-    }
 }

@@ -28,6 +28,7 @@ pub struct Options {
     pub(super) patience: Duration,
     pub(super) roots: Option<PathBuf>,
     pub(super) quorum: bool,
+    pub(super) notify: bool,
     pub(super) migrate: bool,
     pub(super) roles: bool,
     pub(super) role: Role,
@@ -55,6 +56,7 @@ impl Options {
             patience: Duration::from_secs(10),
             roots: None,
             quorum: false,
+            notify: false,
             migrate: false,
             roles: false,
             role: Role::Service,
@@ -103,6 +105,16 @@ impl Options {
     /// is not on one. A server that waits for no standby is refused, at the start and in each append.
     pub fn require_quorum(mut self, required: bool) -> Self {
         self.quorum = required;
+        self
+    }
+
+    /// Tells other processes of each append, one notice (`NOTIFY sidestream`) a batch and inside its transaction, and hears
+    /// of theirs on a connection of its own; off if nothing is said. It wakes followers of the log sooner than polling
+    /// does, and is a hint only: they poll besides. PostgreSQL commits transactions with notices one after the other, all
+    /// databases of a server together, the wait for a quorum included: leave it off where many partitions are written to
+    /// at once or a quorum is required.
+    pub fn notify(mut self, notify: bool) -> Self {
+        self.notify = notify;
         self
     }
 
@@ -158,6 +170,7 @@ impl fmt::Debug for Options {
             .field("patience", &self.patience)
             .field("roots", &self.roots)
             .field("quorum", &self.quorum)
+            .field("notify", &self.notify)
             .field("migrate", &self.migrate)
             .field("roles", &self.roles)
             .finish_non_exhaustive()

@@ -1,5 +1,6 @@
 //! Connections that are kept, and made anew where they broke.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::Runtime;
@@ -16,36 +17,36 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Makes connections, and looks whether a kept one may be used again.
-pub(super) struct Maker {
+pub(crate) struct Maker {
     address: Address,
 }
 
 impl managed::Manager for Maker {
-    type Type = Session;
+    type Type = Arc<Session>;
     type Error = tokio_postgres::Error;
 
-    async fn create(&self) -> Result<Session, tokio_postgres::Error> {
-        Session::open(&self.address).await
+    async fn create(&self) -> Result<Arc<Session>, tokio_postgres::Error> {
+        Session::open(&self.address).await.map(Arc::new)
     }
 
-    async fn recycle(&self, session: &mut Session, _: &Metrics) -> RecycleResult<tokio_postgres::Error> {
+    async fn recycle(&self, session: &mut Arc<Session>, _: &Metrics) -> RecycleResult<tokio_postgres::Error> {
         if session.is_usable() { Ok(()) } else { Err(RecycleError::message("it was left in the middle")) }
     }
 }
 
 /// A connection that goes back when it is dropped.
-pub(super) type Lent = Object<Maker>;
+pub(crate) type Lent = Object<Maker>;
 
 /// A pool of connections. Clones share it.
 #[derive(Clone)]
-pub(super) struct Pool {
+pub(crate) struct Pool {
     pool: managed::Pool<Maker>,
     patience: Duration,
 }
 
 impl Pool {
     /// A pool of at most `connections`. Whoever finds no server waits for one as long as `patience` lasts.
-    pub(super) fn new(address: Address, connections: usize, patience: Duration) -> Result<Self> {
+    pub(crate) fn new(address: Address, connections: usize, patience: Duration) -> Result<Self> {
         let timeouts = Timeouts { wait: Some(patience), create: None, recycle: None };
         let pool = managed::Pool::builder(Maker { address })
             .max_size(connections)
@@ -58,7 +59,7 @@ impl Pool {
 
     /// A connection. While there is no server that takes writes, as in a failover, it is looked for again, with
     /// growing pauses.
-    pub(super) async fn session(&self) -> Result<Lent> {
+    pub(crate) async fn session(&self) -> Result<Lent> {
         let watch = Stopwatch::start();
         let mut pause = FIRST_PAUSE;
         loop {
@@ -76,7 +77,7 @@ impl Pool {
         }
     }
 
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.pool.close();
     }
 }

@@ -7,7 +7,9 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::partition::PartitionId;
 use crate::store::changes::Changes;
+use crate::store::postgres::commit::Terms;
 use crate::store::postgres::gathered::Gathered;
+use crate::store::postgres::listener::Listener;
 use crate::store::postgres::plan::{Admitted, List, Plan};
 use crate::store::postgres::pool::Pool;
 use crate::store::postgres::quorum::Confirmed;
@@ -27,7 +29,9 @@ pub(super) struct Core {
     pub(super) quorum: bool,
     pub(super) confirmed: Confirmed,
     /// Wakes readers of this process.
-    pub(super) changes: Changes,
+    pub(super) changes: Arc<Changes>,
+    /// Hears of other processes' appends, and tells them of its own.
+    pub(super) listener: Option<Listener>,
     /// Appends that were committed.
     pub(super) commits: AtomicU64,
     pub(super) lists: Arc<Waiting>,
@@ -42,6 +46,10 @@ impl Core {
         }
         Err(Error::invalid(format!("partition {partition} does not exist"))
             .expected(format!("below {count}"), partition))
+    }
+
+    pub(super) fn terms(&self) -> Terms {
+        Terms { quorum: self.quorum, notify: self.listener.is_some() }
     }
 
     pub(super) fn count_commit(&self) {

@@ -66,6 +66,9 @@ impl PostgresStore {
     pub fn close(&self) {
         self.core.writers.close();
         self.core.readers.close();
+        if let Some(listener) = &self.core.listener {
+            listener.stop();
+        }
     }
 
     /// What this store has done so far.

@@ -22,7 +22,7 @@ pub(super) fn number(stored: i64) -> u64 {
 }
 
 /// A column by its place.
-pub(super) fn column<'r, T: FromSql<'r>>(row: &'r Row, at: usize) -> Result<T> {
+pub(crate) fn column<'r, T: FromSql<'r>>(row: &'r Row, at: usize) -> Result<T> {
     row.try_get(at).map_err(|source| Error::corrupt("a column cannot be read").caused_by(source))
 }
 

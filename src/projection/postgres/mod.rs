@@ -1,0 +1,20 @@
+//! A view in a PostgreSQL database (15 and later): the log's own, or another one.
+//!
+//! Rows, checkpoints, epochs, parked aggregates and the list of what operators did are committed together. The view's own
+//! tables stand in the schema `sidestream_view`; all others are the handlers'. Any number of processes may share it:
+//! epochs say who has which place.
+
+mod failure;
+mod options;
+mod place;
+mod rows;
+mod schema;
+mod statement;
+mod transaction;
+mod view;
+mod workers;
+
+pub use options::Options;
+pub use rows::PostgresRows;
+pub use tokio_postgres;
+pub use view::PostgresView;

@@ -1,0 +1,1 @@
+INSERT INTO sidestream_view.migrations (step, checksum) VALUES ($1, $2)

@@ -1,0 +1,1 @@
+SELECT step, checksum FROM sidestream_view.migrations ORDER BY step

@@ -1,0 +1,1 @@
+SELECT sidestream_view.begin($1, $2)

@@ -1,0 +1,1 @@
+SELECT to_regclass('sidestream_view.migrations') IS NOT NULL AS is_there
