@@ -1,13 +1,11 @@
 //! Units of one partition or more as columns, which one call of a function takes.
 
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
-use crate::event::{NewRecord, RecordKind};
 use crate::hash::{HashMap, HashSet};
-use crate::id::{StepName, TransactionId};
 use crate::partition::PartitionId;
 use crate::store::postgres::plan::{Admitted, Plan};
+use crate::store::postgres::record_columns::{RecordColumns, affecting};
 use crate::store::postgres::session::Parameter;
 use crate::store::postgres::steps::Steps;
 use crate::store::postgres::types::stored;
@@ -28,21 +26,7 @@ pub(super) struct Batch<'l> {
     /// The places of the streams that have to be looked up: those that are to get their first record are not.
     known: Vec<i32>,
     streams: Vec<&'l StreamName>,
-    of_stream: Vec<i32>,
-    versions: Vec<i64>,
-    numbers_1: Vec<i64>,
-    numbers_2: Vec<i64>,
-    checksums: Vec<i32>,
-    kinds: Vec<i16>,
-    schemas: Vec<i32>,
-    effects: Vec<bool>,
-    transactions: Vec<Option<Uuid>>,
-    types: Vec<&'l str>,
-    codecs: Vec<&'l str>,
-    steps: Vec<Option<&'l str>>,
-    fingerprints: Vec<Option<&'l [u8]>>,
-    requesters: Vec<Option<&'l [u8]>>,
-    payloads: Vec<&'l [u8]>,
+    records: RecordColumns<'l>,
     pub(super) open_steps: Steps<'l>,
 }
 
@@ -55,9 +39,9 @@ impl<'l> Batch<'l> {
         let mut batch = Self::default();
         for (partition, plan) in parts {
             batch.partitions.push(i32::from(partition.get()));
-            let before = batch.of_stream.len();
+            let before = batch.records.len();
             plan.admitted.iter().for_each(|admitted| batch.add(admitted));
-            let records = batch.of_stream.len().saturating_sub(before);
+            let records = batch.records.len().saturating_sub(before);
             batch.counts.push(i64::try_from(records).unwrap_or(i64::MAX));
         }
         batch
@@ -70,8 +54,9 @@ impl<'l> Batch<'l> {
             let mut version = *head;
             for record in &append.records {
                 version = version.next();
-                let is_effect = is_effect(record, &mut done);
-                self.record(stream, &append.stream, version, record, is_effect);
+                let is_effect = affecting(record).is_some_and(|step| done.insert(step));
+                let checksum = record.checksum(&append.stream, version);
+                self.records.add(stream, (version, checksum), record, is_effect);
             }
             if append.stream.is_side() {
                 self.open_steps.note(append, *head);
@@ -96,33 +81,6 @@ impl<'l> Batch<'l> {
         place
     }
 
-    fn record(
-        &mut self,
-        place: i32,
-        name: &StreamName,
-        version: Version,
-        data: &'l NewRecord,
-        is_effect: bool,
-    ) {
-        let (first, second) = data.kind.numbers();
-        let cause = data.cause.as_ref();
-        self.of_stream.push(place);
-        self.versions.push(stored(version.get()));
-        self.numbers_1.push(stored(first));
-        self.numbers_2.push(stored(second));
-        self.checksums.push(data.checksum(name, version).0.cast_signed());
-        self.kinds.push(i16::from(data.kind.code()));
-        self.schemas.push(i32::from(data.schema));
-        self.effects.push(is_effect);
-        self.transactions.push(cause.map(|cause| cause.transaction.as_uuid()));
-        self.types.push(data.event_type.as_str());
-        self.codecs.push(data.codec.as_str());
-        self.steps.push(cause.map(|cause| cause.step.as_str()));
-        self.fingerprints.push(cause.map(|cause| cause.fingerprint.as_bytes().as_slice()));
-        self.requesters.push(data.requester.as_deref().map(str::as_bytes));
-        self.payloads.push(&data.payload);
-    }
-
     /// Has every stream looked up.
     pub(super) fn look_all_up(&mut self) {
         self.known = (1..=i32::try_from(self.keys.len()).unwrap_or(i32::MAX)).collect();
@@ -136,7 +94,7 @@ impl<'l> Batch<'l> {
 
     /// The parameters of `append.sql`.
     pub(super) fn parameters<'b>(&'b self, quorum: &'b bool) -> Vec<Parameter<'b>> {
-        vec![
+        let mut all: Vec<Parameter<'_>> = vec![
             (&self.partitions, Type::INT4_ARRAY),
             (&self.counts, Type::INT8_ARRAY),
             (quorum, Type::BOOL),
@@ -145,28 +103,8 @@ impl<'l> Batch<'l> {
             (&self.names, Type::TEXT_ARRAY),
             (&self.heads, Type::INT8_ARRAY),
             (&self.known, Type::INT4_ARRAY),
-            (&self.of_stream, Type::INT4_ARRAY),
-            (&self.versions, Type::INT8_ARRAY),
-            (&self.numbers_1, Type::INT8_ARRAY),
-            (&self.numbers_2, Type::INT8_ARRAY),
-            (&self.checksums, Type::INT4_ARRAY),
-            (&self.kinds, Type::INT2_ARRAY),
-            (&self.schemas, Type::INT4_ARRAY),
-            (&self.effects, Type::BOOL_ARRAY),
-            (&self.transactions, Type::UUID_ARRAY),
-            (&self.types, Type::TEXT_ARRAY),
-            (&self.codecs, Type::TEXT_ARRAY),
-            (&self.steps, Type::TEXT_ARRAY),
-            (&self.fingerprints, Type::BYTEA_ARRAY),
-            (&self.requesters, Type::BYTEA_ARRAY),
-            (&self.payloads, Type::BYTEA_ARRAY),
-        ]
+        ];
+        all.extend(self.records.parameters());
+        all
     }
-}
-
-/// Whether a record is the first that a step leaves in an aggregate: there is never a second append of one.
-fn is_effect<'l>(record: &'l NewRecord, done: &mut HashSet<(TransactionId, &'l StepName)>) -> bool {
-    let affects = matches!(record.kind, RecordKind::Event | RecordKind::Marker | RecordKind::Fence);
-    let cause = record.cause.as_ref().filter(|_| affects);
-    cause.is_some_and(|cause| done.insert((cause.transaction, &cause.step)))
 }

@@ -1,9 +1,9 @@
 //! A store in PostgreSQL (15 and later), shared by any number of processes.
 //!
 //! The log lies in tables of the schema `sidestream`, a row for each record. An append is one call of one function:
-//! it locks the partition's counter row first, checks every expected version under that lock, and holds it to the
-//! commit. So positions come in commit order without gaps, and other partitions commit beside it. One lock for each
-//! transaction means that there is nothing to deadlock with.
+//! it locks the counter rows of its partitions first, checks every expected version under these locks, and holds them to
+//! the commit. So positions come in commit order without gaps, and other partitions commit beside it. Nobody waits for
+//! one partition while it holds another, so there is nothing to deadlock with.
 //!
 //! What is not certain is answered [`Unknown`](crate::store::AppendFailure::Unknown): a connection that broke, a
 //! server that shut down, a wait for the quorum that somebody cancelled. The next append settles it, by the versions
@@ -30,6 +30,7 @@ mod plan;
 mod pool;
 mod quorum;
 mod reading;
+mod record_columns;
 mod row;
 mod rows;
 mod schema;
