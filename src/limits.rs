@@ -52,7 +52,7 @@ pub const PAGE_ROWS: usize = 256;
 pub const PAGE_RECORDS: usize = 4_096;
 /// Times that an append to PostgreSQL is sent in the hope that its streams are where they are expected; then it takes the
 /// partition's lock first.
-pub(crate) const HOPEFUL_APPENDS: usize = 4;
+pub const HOPEFUL_APPENDS: usize = 4;
 /// Most stream reads in one call.
 pub const BULK_READS: usize = 16_384;
 /// Most records of one side stream: what a transaction with many steps, resumed often, may come to.
