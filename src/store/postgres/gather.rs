@@ -1,5 +1,5 @@
 //! Lists on their way to the database: those of one partition go one after the other, and what gathers meanwhile goes
-//! together, whatever its partition: a call costs the server what eight commands do.
+//! together, whatever its partition: a call has a price of its own, however little it carries.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
 use crate::clock::Timestamp;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::limits;
 use crate::partition::PartitionId;
 use crate::store::postgres::batch::Batch;
@@ -16,7 +16,7 @@ use crate::store::postgres::held::Held;
 use crate::store::postgres::plan::{Heads, List, Plan};
 use crate::store::postgres::pool::Lent;
 use crate::store::postgres::session::Session;
-use crate::store::postgres::shared::{Answers, Core, answers, refuse, refuse_all};
+use crate::store::postgres::shared::{Answers, Core, answers, refuse, refuse_all, unanswered};
 use crate::store::postgres::waiting::{Carrier, Load};
 use crate::store::{AppendFailure, UnitResult};
 use crate::stream::{StreamName, Version};
@@ -29,9 +29,7 @@ impl Core {
             Ok(results) => results,
             Err(error) => return refuse(units, &AppendFailure::Refused(error)),
         };
-        let ended =
-            || AppendFailure::Unknown(Error::new(ErrorKind::Unknown, "the append ended without an answer"));
-        results.await.unwrap_or_else(|_| refuse(units, &ended()))
+        results.await.unwrap_or_else(|_| refuse(units, &unanswered()))
     }
 
     /// Puts a list behind those that wait, and has somebody carry them.

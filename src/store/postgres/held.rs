@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::partition::PartitionId;
 use crate::store::postgres::batch::Batch;
 use crate::store::postgres::commit::{self, Appended};
@@ -13,7 +13,7 @@ use crate::store::postgres::plan::{Checked, Heads, List, Plan};
 use crate::store::postgres::pool::Lent;
 use crate::store::postgres::rows::Rows;
 use crate::store::postgres::session::Session;
-use crate::store::postgres::shared::{Answers, Core, answers, refuse, refuse_all};
+use crate::store::postgres::shared::{Answers, Core, answers, refuse, refuse_all, unanswered};
 use crate::store::postgres::transaction::Transaction;
 use crate::store::postgres::types::column;
 use crate::store::postgres::types::number;
@@ -149,8 +149,6 @@ impl HeldPartition for Held {
         let count = list.len();
         // A partition is let go of however late its answer is asked for: whoever asks may wait for it first.
         let finished = tokio::spawn(async move { self.finish(&[list]).await.pop().unwrap_or_default() });
-        let ended =
-            || AppendFailure::Unknown(Error::new(ErrorKind::Unknown, "the append ended without an answer"));
-        finished.await.unwrap_or_else(|_| refuse(count, &ended()))
+        finished.await.unwrap_or_else(|_| refuse(count, &unanswered()))
     }
 }

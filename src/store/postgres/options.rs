@@ -75,8 +75,8 @@ impl Options {
         self
     }
 
-    /// How many partitions are committed to at the same time, 1 to 256; 8 if nothing is said. Each takes a
-    /// connection.
+    /// How many connections append, 1 to 256; 8 if nothing is said. Half of them carry what waits, for as many partitions
+    /// as there are; the others are for partitions that somebody else was at, and for those that are held.
     pub fn writers(mut self, count: usize) -> Self {
         self.writers = count.clamp(1, MOST_CONNECTIONS);
         self

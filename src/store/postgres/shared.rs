@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::Timestamp;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::partition::PartitionId;
 use crate::store::changes::Changes;
 use crate::store::postgres::commit::Terms;
@@ -91,4 +91,9 @@ pub(super) fn refuse_all(lists: &[List], failure: &AppendFailure) -> Answers {
 
 pub(super) fn refuse(units: usize, failure: &AppendFailure) -> Vec<UnitResult> {
     (0..units).map(|_| Err(failure.clone())).collect()
+}
+
+/// Whoever carried an append is gone, and nobody knows how far it came.
+pub(super) fn unanswered() -> AppendFailure {
+    AppendFailure::Unknown(Error::new(ErrorKind::Unknown, "the append ended without an answer"))
 }
