@@ -10,6 +10,7 @@ use crate::codec::{Codecs, Encoded};
 use crate::error::{Error, Result};
 use crate::event::Record;
 use crate::id::StepName;
+use crate::message::{Message, Topic};
 use crate::stream::Category;
 
 /// What a value must be able to do to be stored. Implemented for every type that can.
@@ -51,6 +52,10 @@ pub trait Decider: Send + Sync + 'static {
 
     /// Today's schema versions.
     const SCHEMAS: Schemas = Schemas::V1;
+
+    /// The topics of the messages that its decisions send. A message with another topic is refused when it is decided,
+    /// before anything is written; a topic that goes nowhere is refused when a buffer is started.
+    const TOPICS: &'static [Topic] = &[];
 
     /// What can be asked for. It must hold what the *client* said and nothing that a server adds (a time
     /// of receipt, say): a retry is compared by its content.
@@ -136,51 +141,79 @@ pub trait Decider: Send + Sync + 'static {
     }
 }
 
-/// The events of a decision, in order. May be empty.
+/// The events of a decision, in order, and the messages that go out with them. Both may be empty.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Events<E>(Vec<E>);
+pub struct Events<E> {
+    events: Vec<E>,
+    messages: Vec<Message>,
+}
 
 impl<E> Events<E> {
     /// Accepts without an event.
     #[must_use]
     pub const fn none() -> Self {
-        Self(Vec::new())
+        Self { events: Vec::new(), messages: Vec::new() }
+    }
+
+    /// Sends a message, after those that were named before. It is recorded with the events, or not at all, and sent by
+    /// whoever runs a buffer; each of its topics must stand in [`Decider::TOPICS`].
+    ///
+    /// ```
+    /// use sidestream::{Events, Message, Topic};
+    ///
+    /// const CAPTURED: Topic = Topic::new("payments.captured");
+    /// let decided = Events::from(500_u32).with_message(Message::json(CAPTURED, &500));
+    /// assert_eq!(decided.messages()[0].topic(), &CAPTURED);
+    /// ```
+    #[must_use]
+    pub fn with_message(mut self, message: Message) -> Self {
+        self.messages.push(message);
+        self
     }
 
     /// The events.
     #[must_use]
     pub fn as_slice(&self) -> &[E] {
-        &self.0
+        &self.events
     }
 
-    /// The events, to keep.
+    /// The messages.
     #[must_use]
-    pub fn into_vec(self) -> Vec<E> {
-        self.0
+    pub fn messages(&self) -> &[Message] {
+        &self.messages
+    }
+
+    /// The events and the messages, to keep.
+    #[must_use]
+    pub fn into_parts(self) -> (Vec<E>, Vec<Message>) {
+        (self.events, self.messages)
     }
 }
 
 impl<E: fmt::Debug> fmt::Debug for Events<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        if self.messages.is_empty() {
+            return self.events.fmt(f);
+        }
+        f.debug_struct("Events").field("events", &self.events).field("messages", &self.messages).finish()
     }
 }
 
 impl<E> From<E> for Events<E> {
     fn from(event: E) -> Self {
-        Self(vec![event])
+        Self::from(vec![event])
     }
 }
 
 impl<E, const N: usize> From<[E; N]> for Events<E> {
     fn from(events: [E; N]) -> Self {
-        Self(events.into())
+        Self::from(Vec::from(events))
     }
 }
 
 impl<E> From<Vec<E>> for Events<E> {
     fn from(events: Vec<E>) -> Self {
-        Self(events)
+        Self { events, messages: Vec::new() }
     }
 }
 

@@ -144,14 +144,19 @@ pub enum RecordKind {
     Rejected,
     /// A reserved stream: what a store that works together with another one remembers of that one.
     Anchor,
+    /// Stream of messages: what an accepted step tells others. Its event type is the topic.
+    Message {
+        /// Its number among the step's messages, from 0.
+        index: u32,
+    },
 }
 
 impl RecordKind {
-    /// The event type of a framework record; `None` for a user's event, which brings its own.
+    /// The event type of a framework record; `None` for a user's event or message, which brings its own.
     #[must_use]
     pub fn framework_type(&self) -> Option<EventType> {
         let name = match self {
-            Self::Event => return None,
+            Self::Event | Self::Message { .. } => return None,
             Self::Marker => "$marker",
             Self::Fence => "$fence",
             Self::Snapshot => "$snapshot",
@@ -162,6 +167,12 @@ impl RecordKind {
             Self::Anchor => "$anchor",
         };
         Some(EventType(Cow::Borrowed(name)))
+    }
+
+    /// Whether its records bring an event type of their own: users' events, and messages.
+    #[must_use]
+    pub const fn has_own_type(&self) -> bool {
+        matches!(self, Self::Event | Self::Message { .. })
     }
 
     /// The kind's number in stores and checksums. It never changes.
@@ -178,6 +189,7 @@ impl RecordKind {
             Self::Accepted { at: AcceptedAt::At(_), .. } => 8,
             Self::Rejected => 9,
             Self::Anchor => 10,
+            Self::Message { .. } => 11,
         }
     }
 
@@ -189,6 +201,7 @@ impl RecordKind {
             Self::Resumed { scanned_to } => (scanned_to.get(), 0),
             Self::Accepted { version, at: AcceptedAt::Back(records) } => (version.get(), u64::from(records)),
             Self::Accepted { version, at: AcceptedAt::At(position) } => (version.get(), position.get()),
+            Self::Message { index } => (u64::from(index), 0),
             Self::Event | Self::Marker | Self::Fence | Self::Snapshot | Self::Rejected | Self::Anchor => {
                 (0, 0)
             }
@@ -217,6 +230,10 @@ impl RecordKind {
             8 => Self::Accepted { version, at: AcceptedAt::At(Position::new(second)) },
             9 => Self::Rejected,
             10 => Self::Anchor,
+            11 => Self::Message {
+                index: u32::try_from(first)
+                    .map_err(|_| Error::corrupt(format!("message number {first} of a step")))?,
+            },
             _ => {
                 return Err(Error::corrupt(format!("record kind {code} is unknown"))
                     .advice("read this store with the version of sidestream that wrote it, or a newer one"));

@@ -116,6 +116,7 @@ mod hash;
 pub mod id;
 pub mod lease;
 pub mod limits;
+pub mod message;
 pub mod metric;
 pub mod partition;
 pub mod processor;
@@ -136,6 +137,7 @@ pub use error::{Error, ErrorKind, Result};
 
 pub use clock::Timestamp;
 pub use id::{StepName, TransactionId};
+pub use message::{Message, Topic};
 pub use stream::{AggregateId, Category, Position, Version};
 
 pub use codec::{Codecs, Encoded};

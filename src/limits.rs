@@ -30,6 +30,18 @@ pub const VALUE_DEPTH: usize = 128;
 /// Most elements of all sequences and maps in one decoded value together. A sequence of values that
 /// take no bytes has no other bound.
 pub const VALUE_ELEMENTS: usize = 1 << 20;
+/// Longest stored message, in bytes: its data, key and headers, as JSON.
+pub const MESSAGE_BYTES: usize = 256 << 10;
+/// Most messages of one decision.
+pub const DECISION_MESSAGES: usize = 64;
+/// Longest key of a message, in bytes.
+pub const MESSAGE_KEY_BYTES: usize = 256;
+/// Most headers of one message.
+pub const MESSAGE_HEADERS: usize = 32;
+/// Longest name of a message's header, in bytes.
+pub const HEADER_NAME_BYTES: usize = 64;
+/// Longest value of a message's header, in bytes.
+pub const HEADER_VALUE_BYTES: usize = 1_024;
 /// Most records of one unit.
 pub const UNIT_RECORDS: usize = 4_096;
 /// Most streams of one unit.

@@ -16,6 +16,8 @@ use crate::limits;
 
 /// What a side stream's category ends with.
 const SIDE_SUFFIX: &str = "Transaction";
+/// What the category of a stream of messages ends with.
+const MESSAGE_SUFFIX: &str = "Message";
 /// What the framework's own categories begin with. No category of a user can.
 const RESERVED_PREFIX: &str = "$";
 
@@ -28,7 +30,8 @@ impl Category {
     ///
     /// # Panics
     /// In a `const`, at compile time, when the name is empty, too long, has another character than
-    /// letters, digits, `_`, `.` and `:`, or ends with `Transaction`, as side streams' categories do.
+    /// letters, digits, `_`, `.` and `:`, or ends with `Transaction` or `Message`, as the categories of side streams
+    /// and of streams of messages do.
     ///
     /// ```
     /// use sidestream::Category;
@@ -40,6 +43,10 @@ impl Category {
     pub const fn new(name: &'static str) -> Self {
         assert!(is_category(name.as_bytes()), "a category is 1 to 64 letters, digits, '_', '.' or ':'");
         assert!(!ends_with(name.as_bytes(), SIDE_SUFFIX.as_bytes()), "'...Transaction' names side streams");
+        assert!(
+            !ends_with(name.as_bytes(), MESSAGE_SUFFIX.as_bytes()),
+            "'...Message' names streams of messages"
+        );
         Self(Cow::Borrowed(name))
     }
 
@@ -61,6 +68,12 @@ impl Category {
         StreamName::join(&self.side(), &format!("{id}+{transaction}"))
     }
 
+    /// The stream of the messages that the aggregate `id` sends.
+    #[must_use]
+    pub fn message_stream(&self, id: &AggregateId) -> StreamName {
+        StreamName::join(&self.messages(), id.as_str())
+    }
+
     /// A category of the framework's own streams, `$name`, which no user can name. Only stores write to them.
     pub(crate) fn reserved(name: &str) -> Self {
         Self(Cow::Owned(format!("{RESERVED_PREFIX}{name}")))
@@ -70,6 +83,12 @@ impl Category {
     #[must_use]
     pub fn side(&self) -> Self {
         Self(Cow::Owned(format!("{}{SIDE_SUFFIX}", self.0)))
+    }
+
+    /// The category of the streams of messages that this category's aggregates send.
+    #[must_use]
+    pub fn messages(&self) -> Self {
+        Self(Cow::Owned(format!("{}{MESSAGE_SUFFIX}", self.0)))
     }
 }
 
@@ -210,6 +229,12 @@ impl StreamName {
     #[must_use]
     pub fn is_side(&self) -> bool {
         self.category().ends_with(SIDE_SUFFIX)
+    }
+
+    /// Whether it is the stream of the messages that the aggregate of `stream` sends.
+    #[must_use]
+    pub fn is_message_stream_of(&self, stream: &Self) -> bool {
+        self.category().strip_suffix(MESSAGE_SUFFIX) == Some(stream.category()) && self.id() == stream.id()
     }
 
     /// Whether it is one of the framework's own streams, which hold nobody's events.

@@ -22,6 +22,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
             "codec",
             "fingerprint",
             "hash",
+            "message",
             "metric",
         ],
     ),
@@ -36,7 +37,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
 ];
 
 /// Who may use whom inside a layer. It has no cycle: `no_cycles_within_a_layer` makes sure.
-const WITHIN: [(&str, &[&str]); 10] = [
+const WITHIN: [(&str, &[&str]); 11] = [
     ("clock", &["error"]),
     ("id", &["error", "limits"]),
     ("stream", &["error", "limits", "id"]),
@@ -44,6 +45,7 @@ const WITHIN: [(&str, &[&str]); 10] = [
     ("event", &["error", "limits", "clock", "id", "partition", "stream"]),
     ("codec", &["error", "limits", "event"]),
     ("fingerprint", &["error", "id"]),
+    ("message", &["error", "limits", "clock", "event", "id", "partition", "stream"]),
     ("metric", &["partition"]),
     ("protocol", &["side_stream"]),
     ("snapshot", &["decider"]),

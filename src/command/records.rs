@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::event::{CodecName, EventType, NewRecord, RecordKind};
 use crate::id::Cause;
+use crate::message::EncodedMessage;
 
 /// Encoded content, with all that is needed to read it again.
 #[derive(Debug, Clone)]
@@ -50,6 +51,12 @@ pub(super) fn framework(kind: RecordKind, cause: &Cause, content: Content) -> Re
 /// A record of a user's event.
 pub(super) fn event(name: &'static str, cause: &Cause, content: Content) -> Result<NewRecord> {
     record(RecordKind::Event, EventType::new(name)?, cause, content)
+}
+
+/// A record of a message.
+pub(super) fn message(index: u32, cause: &Cause, message: EncodedMessage) -> Result<NewRecord> {
+    let EncodedMessage { event_type, schema, codec, payload } = message;
+    record(RecordKind::Message { index }, event_type, cause, Content { schema, codec, payload })
 }
 
 /// Checked here, where it can fail one command: in the store it would fail a unit, and every later one of

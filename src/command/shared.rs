@@ -11,6 +11,8 @@ use crate::decider::{Decider, Stored};
 use crate::error::{Error, Result};
 use crate::event::{NewRecord, RecordKind};
 use crate::id::Cause;
+use crate::limits;
+use crate::message::{Message, Topic};
 use crate::store::{EventStore, StoreProperties};
 
 pub(super) struct Shared<D: Decider> {
@@ -63,5 +65,25 @@ impl<D: Decider> Shared<D> {
             records::event(D::event_type(event), cause, content)
         };
         events.iter().map(encode).collect()
+    }
+
+    pub(super) fn messages(&self, messages: &[Message], cause: &Cause) -> Result<Vec<NewRecord>> {
+        let most = limits::DECISION_MESSAGES;
+        if messages.len() > most {
+            return Err(Error::invalid("a decision sends too many messages")
+                .expected(format!("at most {most}"), messages.len()));
+        }
+        (0..).zip(messages).map(|(index, message)| self.message(index, message, cause)).collect()
+    }
+
+    fn message(&self, index: u32, message: &Message, cause: &Cause) -> Result<NewRecord> {
+        if !D::TOPICS.contains(message.topic()) {
+            let known: Vec<_> = D::TOPICS.iter().map(Topic::as_str).collect();
+            return Err(Error::invalid(format!("a decision of {} sends to an unknown topic", D::CATEGORY))
+                .expected(format!("one of {known:?}"), message.topic())
+                .advice("name the topic in the decider's `TOPICS`; nothing was written"));
+        }
+        let content = message.encode()?;
+        records::message(index, cause, content)
     }
 }

@@ -15,7 +15,7 @@ use crate::protocol::{AggregateWrite, Plan, SideWrite};
 use crate::side_stream::Verdict;
 use crate::snapshot;
 use crate::store::{Committed, StreamAppend, Unit};
-use crate::stream::Version;
+use crate::stream::{ExpectedVersion, Version};
 
 /// A unit that waits for its commit.
 pub(super) struct Staged {
@@ -76,6 +76,7 @@ impl<D: Decider> Stage<'_, D> {
             staged.advanced = !records.is_empty();
             let stream = self.task.stream.clone();
             unit.appends.push(StreamAppend { stream, expected: expected.into(), records });
+            unit.appends.extend(self.messages(write));
         }
         if let Some((expected, writes)) = plan.side {
             bounded(expected, &writes).map_err(|error| error.in_stream(&self.task.side_stream))?;
@@ -112,6 +113,17 @@ impl<D: Decider> Stage<'_, D> {
         aggregate.since_snapshot = aggregate.since_snapshot.saturating_add(written);
         records.extend(due_snapshot(self.shared, aggregate)?);
         Ok(records)
+    }
+
+    /// The messages go with the effect: what the aggregate's expected version lets through, once, lets them through. So
+    /// nothing need be expected of their own stream.
+    fn messages(&mut self, write: AggregateWrite) -> Option<StreamAppend> {
+        let records = match write {
+            AggregateWrite::Events | AggregateWrite::Marker => self.task.take_messages(),
+            AggregateWrite::Assert | AggregateWrite::Fence => Vec::new(),
+        };
+        let stream = D::CATEGORY.message_stream(&self.task.aggregate);
+        (!records.is_empty()).then_some(StreamAppend { stream, expected: ExpectedVersion::Any, records })
     }
 
     /// Applies the decision's events to the state in memory. Should that panic, the unit is not appended.

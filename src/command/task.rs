@@ -32,8 +32,8 @@ pub(super) enum Purpose<C> {
 
 /// A decision, encoded.
 pub(super) enum Decided<E> {
-    Events { events: Vec<E>, records: Vec<NewRecord>, transaction: Content },
-    Nothing { transaction: Content },
+    Events { events: Vec<E>, records: Vec<NewRecord>, messages: Vec<NewRecord>, transaction: Content },
+    Nothing { messages: Vec<NewRecord>, transaction: Content },
     Rejected(NewRecord),
 }
 
@@ -226,25 +226,36 @@ impl<D: Decider> Task<D> {
             let decide = || shared.decider.decide(&aggregate.state, &transaction, command);
             match guarded("decide", decide)? {
                 Err(reason) => Ok(Decided::Rejected(shared.rejection(&reason, cause)?)),
-                Ok(events) => {
-                    let events = events.into_vec();
+                Ok(decided) => {
+                    let (events, messages) = decided.into_parts();
                     let records = shared.events(&events, cause)?;
+                    let messages = shared.messages(&messages, cause)?;
                     guarded("settle", || D::settle(&mut transaction, command))?;
                     let transaction = shared.transaction(&transaction)?;
                     Ok(if events.is_empty() {
-                        Decided::Nothing { transaction }
+                        Decided::Nothing { messages, transaction }
                     } else {
-                        Decided::Events { events, records, transaction }
+                        Decided::Events { events, records, messages, transaction }
                     })
                 }
             }
         })
     }
 
+    /// The messages of the decision, for the unit that its effect goes into.
+    pub(super) fn take_messages(&mut self) -> Vec<NewRecord> {
+        match &mut self.decided {
+            Some(Decided::Events { messages, .. } | Decided::Nothing { messages, .. }) => {
+                std::mem::take(messages)
+            }
+            Some(Decided::Rejected(_)) | None => Vec::new(),
+        }
+    }
+
     /// The transaction's new state once this step is accepted.
     fn settled_transaction(&self, shared: &Shared<D>, step: &StepName) -> Result<Content> {
         match &self.decided {
-            Some(Decided::Events { transaction, .. } | Decided::Nothing { transaction }) => {
+            Some(Decided::Events { transaction, .. } | Decided::Nothing { transaction, .. }) => {
                 Ok(transaction.clone())
             }
             _ => {

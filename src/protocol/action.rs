@@ -9,7 +9,7 @@ use crate::stream::Version;
 pub enum Atomicity {
     /// A unit may write to several streams of one partition.
     Batch,
-    /// A unit writes to one stream only.
+    /// A unit writes to one stream only; an aggregate's messages count as part of its stream.
     Stream,
 }
 

@@ -124,9 +124,11 @@ pub fn check(unit: &Unit, partition: PartitionId, properties: StoreProperties) -
         return Err(Error::invalid("a unit has too many streams")
             .expected(format!("at most {}", limits::UNIT_STREAMS), unit.appends.len()));
     }
-    if properties.atomicity == Atomicity::Stream && unit.appends.len() > 1 {
-        return Err(Error::invalid("this store is atomic per stream only")
-            .expected("one stream in a unit", unit.appends.len()));
+    if properties.atomicity == Atomicity::Stream && !is_one_stream(unit) {
+        return Err(Error::invalid("this store is atomic per stream only").expected(
+            "one stream in a unit, or an aggregate's and that of its messages",
+            unit.appends.len(),
+        ));
     }
     check_rows(unit, properties)?;
     if payload_bytes(unit) > limits::UNIT_BYTES {
@@ -153,6 +155,15 @@ pub fn check(unit: &Unit, partition: PartitionId, properties: StoreProperties) -
             .try_for_each(|record| record.check().map_err(|e| e.in_stream(&append.stream)))?;
     }
     Ok(())
+}
+
+/// Whether a store that is atomic per stream can commit it: an aggregate's messages lie with its events.
+fn is_one_stream(unit: &Unit) -> bool {
+    match &*unit.appends {
+        [] | [_] => true,
+        [aggregate, messages] => messages.stream.is_message_stream_of(&aggregate.stream),
+        _ => false,
+    }
 }
 
 fn check_rows(unit: &Unit, properties: StoreProperties) -> Result<()> {

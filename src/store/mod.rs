@@ -306,6 +306,8 @@ pub trait EventStore: fmt::Debug + Send + Sync + 'static {
     /// - refuse a unit that breaks a bound of [`limits`](crate::limits), names a stream twice, a stream of
     ///   another partition, or, where it is atomic per stream only, more than one stream, with
     ///   [`Invalid`](crate::ErrorKind::Invalid), as one that failed;
+    /// - take an aggregate's stream and, behind it, the stream of its messages as one where it is atomic per stream
+    ///   only;
     /// - refuse a unit that names a row twice, or writes, where it is atomic per stream only, rows beside a side
     ///   stream, with [`Invalid`](crate::ErrorKind::Invalid), as one that failed;
     /// - refuse every unit of a list with more units than [`limits`](crate::limits) allow;

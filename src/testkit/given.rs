@@ -25,6 +25,7 @@
 use std::fmt::Debug;
 
 use crate::decider::Decider;
+use crate::message::Message;
 
 /// An aggregate with a history, in front of its rules.
 pub fn given<D: Decider>(decider: D, events: impl IntoIterator<Item = D::Event>) -> Given<D> {
@@ -51,12 +52,15 @@ impl<D: Decider> Given<D> {
     /// Decides on a command, and applies what was decided.
     pub fn when(mut self, command: &D::Command) -> When<D> {
         let decided = self.decider.decide(&self.state, &self.transaction, command);
-        let decided = decided.map(crate::decider::Events::into_vec);
+        let (decided, messages) = match decided.map(crate::decider::Events::into_parts) {
+            Ok((events, messages)) => (Ok(events), messages),
+            Err(reason) => (Err(reason), Vec::new()),
+        };
         if let Ok(events) = &decided {
             events.iter().for_each(|event| D::evolve(&mut self.state, event));
             D::settle(&mut self.transaction, command);
         }
-        When { given: self, decided }
+        When { given: self, decided, messages }
     }
 }
 
@@ -64,6 +68,7 @@ impl<D: Decider> Given<D> {
 pub struct When<D: Decider> {
     given: Given<D>,
     decided: Result<Vec<D::Event>, D::Rejection>,
+    messages: Vec<Message>,
 }
 
 impl<D: Decider> When<D>
@@ -78,6 +83,24 @@ where
     #[track_caller]
     pub fn then_events(self, expected: &[D::Event]) -> Self {
         assert_eq!(self.decided.as_deref(), Ok(expected), "the decision");
+        self
+    }
+
+    /// These messages go out, in this order.
+    ///
+    /// # Panics
+    /// When others do, or none, or when one breaks a bound or has a topic that the decider does not name.
+    #[track_caller]
+    pub fn then_messages(self, expected: &[Message]) -> Self {
+        assert_eq!(self.messages, expected, "the messages of the decision");
+        for message in &self.messages {
+            assert!(
+                D::TOPICS.contains(message.topic()),
+                "{} is not in the decider's topics",
+                message.topic()
+            );
+            message.encode().map(|_| ()).expect("a message that can be recorded");
+        }
         self
     }
 

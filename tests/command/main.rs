@@ -24,6 +24,7 @@ mod deployments;
 mod differential;
 mod evolution;
 mod front_door;
+mod messages;
 mod postgres;
 mod presumption;
 mod recovery;

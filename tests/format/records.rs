@@ -13,7 +13,7 @@ Codes, numbers and checksums stand in people's stores beside every record, and t
 be reported as altered, or be read as something else. A new kind gets a code of its own; a new field in a record is left
 out of the checksum where it is absent, as `cause` and `requester` are.";
 
-const KINDS: [RecordKind; 12] = [
+const KINDS: [RecordKind; 13] = [
     RecordKind::Event,
     RecordKind::Marker,
     RecordKind::Fence,
@@ -26,6 +26,7 @@ const KINDS: [RecordKind; 12] = [
     RecordKind::Accepted { version: Version::new(8), at: AcceptedAt::At(Position::new(9)) },
     RecordKind::Rejected,
     RecordKind::Anchor,
+    RecordKind::Message { index: 3 },
 ];
 
 #[test]
@@ -37,7 +38,7 @@ fn the_codes_and_numbers_of_all_kinds_are_as_they_were() {
         let event_type = kind.framework_type().map_or("its own".to_owned(), |name| name.to_string());
         found.push((format!("{kind:?}"), format!("code {code}, numbers {numbers:?}, type {event_type}")));
     }
-    for code in [0, 11, u8::MAX] {
+    for code in [0, 12, u8::MAX] {
         let error = RecordKind::from_parts(code, (0, 0)).expect_err("no such kind");
         assert!(error.to_string().contains("unknown"), "{error}");
     }

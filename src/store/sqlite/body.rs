@@ -5,7 +5,7 @@
 //! causes:  count, then each: transaction (16 bytes), step, fingerprint (16 bytes)
 //! appends: count, then each: length of what follows,
 //!          name (see [`Name`]), first version, records, how many of them were removed,
-//!          then each record that is left: flags and kind, the kind's numbers, event type (of events),
+//!          then each record that is left: flags and kind, the kind's numbers, event type (of events and messages),
 //!          schema, codec, cause, requester, checksum (4 bytes), payload
 //! ```
 //!

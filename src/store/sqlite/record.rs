@@ -39,7 +39,7 @@ pub(super) fn encode(
         put(bytes, numbers.0);
         put(bytes, numbers.1);
     }
-    if data.kind == RecordKind::Event {
+    if data.kind.has_own_type() {
         put_part(bytes, data.event_type.as_str().as_bytes());
     }
     put(bytes, u64::from(data.schema));
@@ -85,7 +85,7 @@ fn head<'a>(bytes: &mut Bytes<'a>) -> Result<Head<'a>> {
     }
     let numbers = if flags & NO_NUMBERS == 0 { (bytes.number()?, bytes.number()?) } else { (0, 0) };
     let kind = RecordKind::from_parts(flags & KIND, numbers)?;
-    let event_type = (kind == RecordKind::Event).then(|| bytes.text()).transpose()?;
+    let event_type = kind.has_own_type().then(|| bytes.text()).transpose()?;
     Ok(Head { flags, kind, event_type })
 }
 
@@ -117,7 +117,7 @@ pub(super) fn decode<'a>(bytes: &mut Bytes<'a>, causes: &[Cause]) -> Result<(New
     let event_type = match (event_type, kind.framework_type()) {
         (Some(name), _) => EventType::stored(name.to_owned())?,
         (None, Some(of_kind)) => of_kind,
-        (None, None) => return Err(Error::corrupt("an event has no type")),
+        (None, None) => return Err(Error::corrupt("an event or message has no type")),
     };
     let schema =
         u16::try_from(bytes.number()?).map_err(|_| Error::corrupt("a schema version is too large"))?;

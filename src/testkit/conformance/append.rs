@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use super::Fixture;
 use super::records::{
-    Subject, accepted, account, assert_wrong_version, cause, event, event_of, events, framework, payloads,
-    poll_some, rejected, requested, resumed, side, snapshot, to, transaction, unit, v,
+    Subject, accepted, account, assert_wrong_version, cause, event, event_of, events, framework, message,
+    messages_of, payloads, poll_some, rejected, requested, resumed, side, snapshot, to, transaction, unit, v,
 };
 use crate::event::{AcceptedAt, CodecName, EventType, NewRecord, RecordKind};
 use crate::id::{Cause, Fingerprint, StepName};
@@ -35,6 +35,29 @@ pub async fn commits_each_unit_whole_or_not_at_all(fixture: &dyn Fixture) {
     }
     let expected = if subject.head(&b).await == v(2) { 7 } else { 3 };
     assert_eq!(subject.log().await.len(), expected, "the log holds whole units only");
+}
+
+/// > take an aggregate's stream and, behind it, the stream of its messages as one where it is atomic per stream
+/// > only
+///
+/// # Panics
+/// When the store breaks it.
+pub async fn commits_messages_with_their_aggregate_or_not_at_all(fixture: &dyn Fixture) {
+    let subject = Subject::open(fixture).await;
+    let (a, to_others) = (account(1), messages_of(1));
+    let both = |version, number| {
+        let told = to(&to_others, ExpectedVersion::Any, vec![message(number, 0), message(number, 1)]);
+        Unit::of(vec![to(&a, v(version), events("a", 1)), told])
+    };
+    let committed = subject.commit(both(0, 1)).await;
+    subject.append_one(both(0, 2)).await.expect_err("the aggregate is at 1: nothing is told of it");
+    assert_eq!((subject.head(&a).await, subject.head(&to_others).await), (v(1), v(2)));
+    subject.commit(both(1, 3)).await;
+    let told = subject.stream(&to_others).await;
+    assert_eq!(told.iter().map(|record| record.version).collect::<Vec<_>>(), [1, 2, 3, 4].map(v));
+    assert_eq!(told[0].position, committed.first.next(), "a unit's records lie next to each other");
+    let found: Vec<_> = told.into_iter().map(|record| record.data).collect();
+    assert_eq!(found, [(1, 0), (1, 1), (3, 0), (3, 1)].map(|(number, index)| message(number, index)));
 }
 
 fn payloads_of(records: &[NewRecord]) -> Vec<Bytes> {

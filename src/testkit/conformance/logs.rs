@@ -2,7 +2,8 @@
 
 use super::Fixture;
 use super::records::{
-    ACCOUNT, Subject, account, event_of, events, rejected, requested, side, snapshot, unit, v,
+    ACCOUNT, Subject, account, event_of, events, message, messages_of, rejected, requested, side, snapshot,
+    to, unit, v,
 };
 use crate::event::{EventType, Record, RecordKind};
 use crate::limits;
@@ -64,7 +65,11 @@ async fn write_types(subject: &Subject) {
         if round % 10 == 5 {
             records.push(snapshot("s"));
         }
-        subject.commit(unit(&account(number), v(0), records)).await;
+        let mut unit_of_both = unit(&account(number), v(0), records);
+        if round % 4 == 1 {
+            unit_of_both.appends.push(to(&messages_of(number), v(0), vec![message(number, 0)]));
+        }
+        subject.commit(unit_of_both).await;
         subject.commit(unit(&side(number), v(0), vec![requested(number, "a", 0)])).await;
     }
 }
@@ -126,6 +131,8 @@ pub async fn reading_types_is_filtering_the_log(fixture: &dyn Fixture) {
         &["Common", "Rare", "Common"],
         &["$snapshot", "Rare"],
         &["$requested"],
+        &["conformance.told"],
+        &["conformance.told", "Rare", "$snapshot"],
         &["Absent"],
         &["rare", "Rar", "Rare "],
         &[],

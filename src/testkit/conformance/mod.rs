@@ -110,6 +110,7 @@ macro_rules! conformance {
             }
             append {
                 commits_each_unit_whole_or_not_at_all
+                commits_messages_with_their_aggregate_or_not_at_all
                 a_dropped_append_is_done_whole_or_not_at_all
                 answers_ok_only_when_the_unit_is_durable
                 commits_a_unit_only_when_every_stream_is_at_the_expected_version

@@ -35,6 +35,11 @@ pub(super) fn account(number: usize) -> StreamName {
     ACCOUNT.stream(&AggregateId::new(format!("{HOME}+{number}")).expect("valid"))
 }
 
+/// The stream of the messages of that aggregate.
+pub(super) fn messages_of(number: usize) -> StreamName {
+    ACCOUNT.message_stream(&AggregateId::new(format!("{HOME}+{number}")).expect("valid"))
+}
+
 /// The transaction of that number.
 pub(super) fn transaction(number: usize) -> TransactionId {
     TransactionId::derive("conformance", &number.to_string())
@@ -77,6 +82,12 @@ pub(super) fn event_of(event_type: &'static str, payload: impl Into<Bytes>) -> N
 /// `count` events whose payloads tell where they belong.
 pub(super) fn events(label: &str, count: usize) -> Vec<NewRecord> {
     (0..count).map(|number| event(format!("{label}/{number}"))).collect()
+}
+
+/// A message of a step.
+pub(super) fn message(number: usize, index: u32) -> NewRecord {
+    let (kind, cause) = (RecordKind::Message { index }, Some(cause(number, "tell")));
+    NewRecord { kind, cause, ..event_of("conformance.told", "{}") }
 }
 
 /// A framework record.

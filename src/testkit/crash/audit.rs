@@ -9,10 +9,11 @@ use crate::decider::Decider;
 use crate::event::{AcceptedAt, Record, RecordKind};
 use crate::id::{StepName, TransactionId};
 use crate::limits;
+use crate::message::RecordedMessage;
 use crate::side_stream::{SideStream, Verdict};
 use crate::store::{EventStore, LogScope, ReadFrom, StreamRead};
 use crate::stream::{AggregateId, Position, StreamName, Version};
-use crate::testkit::crash::{Sent, Violation};
+use crate::testkit::crash::{Sent, Violation, messages};
 
 /// What is in the store in the end.
 pub struct Books<D: Decider> {
@@ -22,6 +23,8 @@ pub struct Books<D: Decider> {
     pub accepted: Vec<Sent<D::Command>>,
     /// The commands that were refused.
     pub rejected: Vec<Sent<D::Command>>,
+    /// The messages that are to be sent, by stream, as they were recorded.
+    pub messages: Vec<RecordedMessage>,
 }
 
 impl<D: Decider> Debug for Books<D>
@@ -31,6 +34,12 @@ where
 {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Books").field("states", &self.states).field("accepted", &self.accepted).finish()
+    }
+}
+
+impl<D: Decider> Books<D> {
+    fn empty() -> Self {
+        Self { states: BTreeMap::new(), accepted: Vec::new(), rejected: Vec::new(), messages: Vec::new() }
     }
 }
 
@@ -51,9 +60,12 @@ where
     if store.properties().log == LogScope::Aggregates {
         side_streams::<D>(store, sends, &mut streams).await?;
     }
-    let mut books = Books { states: BTreeMap::new(), accepted: Vec::new(), rejected: Vec::new() };
+    let mut books = Books::empty();
     for (name, records) in &streams {
         match name.side_parts() {
+            _ if name.category() == D::CATEGORY.messages().as_str() => {
+                books.messages.extend(messages::read(records).map_err(Violation::new)?);
+            }
             Some((aggregate, transaction)) => {
                 let effects = streams.get(&D::CATEGORY.stream(&aggregate)).map_or(&[][..], Vec::as_slice);
                 settle::<D>(&mut books, (&aggregate, transaction), (records, effects))?;
@@ -67,6 +79,7 @@ where
             }
         }
     }
+    messages::belong_to_what_happened(&books.messages, &streams).map_err(Violation::new)?;
     for sent in sends {
         books.states.entry(sent.aggregate.clone()).or_default();
     }

@@ -42,6 +42,7 @@
 
 mod audit;
 mod client;
+mod messages;
 
 use std::fmt::{self, Debug};
 use std::sync::Arc;

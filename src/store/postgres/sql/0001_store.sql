@@ -51,7 +51,7 @@ CREATE TABLE sidestream.records (
 CREATE UNIQUE INDEX records_version ON sidestream.records (partition, key, version);
 -- The second wall behind the expected versions: a step takes effect in a stream at most once.
 CREATE UNIQUE INDEX records_effect ON sidestream.records (partition, transaction, step, key) WHERE is_effect;
-CREATE INDEX records_type ON sidestream.records ((partition + 0), type, position) WHERE kind = 1;
+CREATE INDEX records_type ON sidestream.records ((partition + 0), type, position) WHERE kind IN (1, 11);
 CREATE INDEX records_snapshot ON sidestream.records ((partition + 0), key, version) WHERE kind = 4;
 
 -- Streams of which the beginning was removed.

@@ -7,7 +7,7 @@ LEFT JOIN LATERAL (
     SELECT m.* FROM (
         SELECT r.* FROM unnest($4::text[]) AS t(type)
         CROSS JOIN LATERAL (SELECT r.* FROM sidestream.records r
-            WHERE r.partition + 0 = $1 AND r.type = t.type AND r.kind = 1 AND r.position > $2
+            WHERE r.partition + 0 = $1 AND r.type = t.type AND r.kind IN (1, 11) AND r.position > $2
             ORDER BY r.position LIMIT $3) r
         UNION ALL
         (SELECT r.* FROM sidestream.records r
