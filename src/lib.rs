@@ -101,6 +101,7 @@
 //! What is promised, how, within which limits, and which test proves it stands in the repository's
 //! `docs/guarantees.md`.
 
+pub mod buffer;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod clock;

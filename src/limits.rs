@@ -35,11 +35,11 @@ pub const MESSAGE_BYTES: usize = 256 << 10;
 /// Most messages of one decision.
 pub const DECISION_MESSAGES: usize = 64;
 /// Longest key of a message, in bytes.
-pub const MESSAGE_KEY_BYTES: usize = 256;
+pub const MESSAGE_KEY_BYTES: usize = 160;
 /// Most headers of one message.
 pub const MESSAGE_HEADERS: usize = 32;
 /// Longest name of a message's header, in bytes.
-pub const HEADER_NAME_BYTES: usize = 64;
+pub const HEADER_NAME_BYTES: usize = 20;
 /// Longest value of a message's header, in bytes.
 pub const HEADER_VALUE_BYTES: usize = 1_024;
 /// Most records of one unit.
@@ -103,6 +103,19 @@ pub const WORKERS: usize = PAGE_ROWS;
 pub const WORKER_NAME_BYTES: usize = 128;
 /// How often a worker tries for a seat in one round, while others take the free ones.
 pub const SEAT_TRIES: usize = 32;
+
+/// Longest name of a destination of messages, in bytes.
+pub const DESTINATION_NAME_BYTES: usize = 64;
+/// Most destinations of one buffer.
+pub const DESTINATIONS: usize = 64;
+/// Most keys that one destination parks in one partition.
+pub const PARKED_KEYS: usize = 1_024;
+/// Most bytes of messages that one destination has in memory for one partition, before it reads another page.
+pub const WINDOW_BYTES: usize = 8 << 20;
+/// Messages that are read at once.
+pub const MESSAGE_PAGE: usize = 256;
+/// Streams of messages that are shortened in one slice of collecting.
+pub const COLLECTED_STREAMS: usize = 256;
 
 /// The bounds that a service may choose for itself. Plain data: put it into your own configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -28,6 +28,21 @@ use crate::stream::{Position, StreamName, Version};
 const SCHEMA: u16 = 1;
 /// What JSON data is called where nothing else is said.
 const JSON: &str = "application/json";
+/// What a CloudEvents envelope uses itself: no header may be called so.
+pub(crate) const ENVELOPE: [&str; 12] = [
+    "specversion",
+    "id",
+    "source",
+    "type",
+    "subject",
+    "time",
+    "datacontenttype",
+    "dataschema",
+    "data",
+    "database64",
+    "partitionkey",
+    "sequence",
+];
 /// The scope of ids that are derived for messages. It never changes: the ids would.
 const ID_SCOPE: &str = "sidestream.message";
 
@@ -148,7 +163,9 @@ impl Message {
         self
     }
 
-    /// A header for the receiver: a name of small letters, digits and `-`, a value of visible ASCII and spaces.
+    /// A header for the receiver, which becomes an extension attribute of its CloudEvents envelope: a name of 1 to 20
+    /// small letters and digits, such as `traceparent`, that the envelope does not use itself; a value of visible ASCII
+    /// and spaces.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.insert(name.into(), value.into());
@@ -206,15 +223,16 @@ fn check_key(key: &str) -> Result<()> {
 }
 
 fn check_header(name: &str, value: &str) -> Result<()> {
-    let small = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let small = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let named = (1..=limits::HEADER_NAME_BYTES).contains(&name.len()) && name.bytes().all(small);
-    if named && is_visible(value, limits::HEADER_VALUE_BYTES) {
+    if named && !ENVELOPE.contains(&name) && is_visible(value, limits::HEADER_VALUE_BYTES) {
         return Ok(());
     }
     let shown: String = name.chars().take(64).collect();
     Err(Error::invalid(format!("header {shown:?} of a message is not allowed")).expected(
         format!(
-            "a name of 1 to {} small letters, digits and '-', a value of at most {} visible ASCII characters",
+            "a name of 1 to {} small letters and digits, none of {ENVELOPE:?}, a value of at most {} visible ASCII \
+             characters",
             limits::HEADER_NAME_BYTES,
             limits::HEADER_VALUE_BYTES
         ),
@@ -356,6 +374,12 @@ impl RecordedMessage {
                 (Some(_), Some(_)) => return Err(unreadable(record, "has two kinds of data")),
             },
         })
+    }
+
+    /// The stream of the aggregate that sent it.
+    #[must_use]
+    pub fn subject(&self) -> StreamName {
+        self.stream.told_by().unwrap_or_else(|| self.stream.clone())
     }
 
     /// Whether its data is JSON.

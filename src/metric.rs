@@ -25,8 +25,15 @@ pub const FENCED_WRITES: &str = "sidestream_fenced_writes_total";
 /// Partitions that nobody has run for longer than the lease time.
 pub const UNOWNED_PARTITIONS: &str = "sidestream_unowned_partitions";
 
+/// Messages that wait for a destination.
+pub const BACKLOG_MESSAGES: &str = "sidestream_backlog_messages";
+/// How long the oldest message has waited for a destination, in seconds.
+pub const BACKLOG_SECONDS: &str = "sidestream_backlog_seconds";
+/// Keys that a destination has parked.
+pub const PARKED_KEYS: &str = "sidestream_parked_keys";
+
 /// All of them.
-pub const ALL: [&str; 8] = [
+pub const ALL: [&str; 11] = [
     LAG_RECORDS,
     LAG_SECONDS,
     EVENTS_APPLIED,
@@ -35,6 +42,9 @@ pub const ALL: [&str; 8] = [
     LEASE_CHANGES,
     FENCED_WRITES,
     UNOWNED_PARTITIONS,
+    BACKLOG_MESSAGES,
+    BACKLOG_SECONDS,
+    PARKED_KEYS,
 ];
 
 /// A lease was claimed.
@@ -54,6 +64,14 @@ pub(crate) fn lease_changed(processor: impl ToString, change: &'static str) {
 /// So many partitions are unowned.
 pub(crate) fn unowned(partitions: usize) {
     gauge!(UNOWNED_PARTITIONS).set(whole(u64::try_from(partitions).unwrap_or(u64::MAX)));
+}
+
+/// So much waits for a destination.
+pub(crate) fn backlog(destination: impl ToString, messages: u64, oldest: Duration, parked_keys: usize) {
+    let labels = [("destination", destination.to_string())];
+    gauge!(BACKLOG_MESSAGES, &labels).set(whole(messages));
+    gauge!(BACKLOG_SECONDS, &labels).set(oldest.as_secs_f64());
+    gauge!(PARKED_KEYS, &labels).set(whole(u64::try_from(parked_keys).unwrap_or(u64::MAX)));
 }
 
 /// The figures of one processor in one partition. They stay registered, so that giving one out costs no look-up.
@@ -114,6 +132,6 @@ impl Figures {
 
 /// A count as a gauge takes it: exact up to 2⁵³, and near enough above.
 #[allow(clippy::as_conversions, reason = "there is no other way from u64 to f64")]
-fn whole(count: u64) -> f64 {
+pub(crate) fn whole(count: u64) -> f64 {
     count as f64
 }

@@ -4,8 +4,10 @@
 //! starts it in a partition under an epoch, tells it to stop, and asks how it is doing; nothing else.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -120,4 +122,14 @@ pub trait Processor: fmt::Debug + Send + Sync + 'static {
 
     /// How its last run in a partition is doing; `None` where it never ran in this process.
     fn status(&self, partition: PartitionId) -> Option<ProcessorStatus>;
+}
+
+/// Waits for `work`; `None` when it panicked. One partition, or one message, fails then, and not the others.
+pub(crate) async fn caught<T>(work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
+        polled.map_or(Poll::Ready(None), |polled| polled.map(Some))
+    })
+    .await
 }

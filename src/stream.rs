@@ -237,6 +237,14 @@ impl StreamName {
         self.category().strip_suffix(MESSAGE_SUFFIX) == Some(stream.category()) && self.id() == stream.id()
     }
 
+    /// The aggregate's stream, of the stream of its messages; `None` for any other stream.
+    #[must_use]
+    pub fn told_by(&self) -> Option<Self> {
+        let (category, id) = self.0.split_once('-')?;
+        let category = category.strip_suffix(MESSAGE_SUFFIX).filter(|category| !category.is_empty())?;
+        Some(Self(Arc::from(format!("{category}-{id}"))))
+    }
+
     /// Whether it is one of the framework's own streams, which hold nobody's events.
     #[must_use]
     pub fn is_reserved(&self) -> bool {

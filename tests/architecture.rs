@@ -29,7 +29,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("rules", &["decider", "side_stream", "protocol", "snapshot", "lease"]),
     ("store", &["store"]),
     ("command", &["command", "feed", "processor"]),
-    ("processors", &["projection"]),
+    ("processors", &["projection", "buffer"]),
     ("cluster", &["cluster"]),
     ("runtime", &["runtime"]),
     ("shells", &["testkit", "cli"]),

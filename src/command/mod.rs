@@ -8,6 +8,7 @@ mod lane;
 mod list;
 mod load;
 mod outcome;
+mod pressure;
 mod presumption;
 mod records;
 mod recover;
@@ -24,6 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 pub use outcome::{Outcome, Receipt};
+pub use pressure::Pressure;
 pub use recover::Recovery;
 pub use reply::{Reply, ReplyHandler};
 pub use settings::{Settings, Stats};
@@ -86,6 +88,7 @@ impl<D: Decider> CommandHandler<D> {
             settings: Settings::default(),
             clock: Arc::new(SystemClock),
             replies: None,
+            pressure: None,
         }
     }
 
@@ -304,6 +307,7 @@ pub struct Builder<D: Decider> {
     settings: Settings,
     clock: Arc<dyn Clock>,
     replies: Option<Arc<dyn ReplyHandler<D>>>,
+    pressure: Option<Arc<dyn Pressure>>,
 }
 
 impl<D: Decider> fmt::Debug for Builder<D> {
@@ -342,6 +346,13 @@ impl<D: Decider> Builder<D> {
         self
     }
 
+    /// Who may refuse decisions that send messages, while too many wait.
+    #[must_use]
+    pub fn pressure(mut self, pressure: impl Pressure) -> Self {
+        self.pressure = Some(Arc::new(pressure));
+        self
+    }
+
     /// The handler.
     #[must_use]
     pub fn build(self) -> CommandHandler<D> {
@@ -355,6 +366,7 @@ impl<D: Decider> Builder<D> {
             clock: self.clock,
             counters: Counters::default(),
             replies: self.replies.map(|handler| reply::dispatch(handler, REPLY_QUEUE)),
+            pressure: self.pressure,
         };
         let lanes = properties.partitions.all().map(|_| Mutex::new(None)).collect();
         CommandHandler { shared: Arc::new(shared), lanes }

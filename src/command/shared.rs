@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::codec::Codecs;
+use crate::command::pressure::Pressure;
 use crate::command::records::{self, Content};
 use crate::command::reply::Replies;
 use crate::command::settings::{Counters, Settings};
@@ -24,6 +25,7 @@ pub(super) struct Shared<D: Decider> {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) counters: Counters,
     pub(super) replies: Option<Replies<D>>,
+    pub(super) pressure: Option<Arc<dyn Pressure>>,
 }
 
 impl<D: Decider> Shared<D> {
@@ -83,6 +85,7 @@ impl<D: Decider> Shared<D> {
                 .expected(format!("one of {known:?}"), message.topic())
                 .advice("name the topic in the decider's `TOPICS`; nothing was written"));
         }
+        self.pressure.as_ref().map_or(Ok(()), |pressure| pressure.admit(message.topic()))?;
         let content = message.encode()?;
         records::message(index, cause, content)
     }

@@ -21,7 +21,16 @@ pub struct Selection {
     categories: Vec<Category>,
     types: Vec<EventType>,
     streams: HashSet<StreamName>,
-    framework: bool,
+    kinds: Kinds,
+}
+
+/// Which kinds of records are among them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Kinds {
+    #[default]
+    Events,
+    Messages,
+    All,
 }
 
 impl Selection {
@@ -29,6 +38,12 @@ impl Selection {
     #[must_use]
     pub fn all() -> Self {
         Self::default()
+    }
+
+    /// All messages.
+    #[must_use]
+    pub fn messages() -> Self {
+        Self { kinds: Kinds::Messages, ..Self::default() }
     }
 
     /// Only streams of this category, and of others that are named so.
@@ -70,20 +85,28 @@ impl Selection {
         Ok(self)
     }
 
-    /// The framework's records, too: what side streams hold, markers, fences, snapshots.
+    /// All other records, too: what side streams hold, markers, fences, snapshots, messages.
     #[must_use]
     pub fn framework_records(mut self) -> Self {
-        self.framework = true;
+        self.kinds = Kinds::All;
         self
     }
 
     /// Whether a record is among those that are followed.
     #[must_use]
     pub fn matches(&self, record: &Record) -> bool {
-        (self.framework || record.data.kind == RecordKind::Event)
+        self.has_kind(record.data.kind)
             && (self.types.is_empty() || self.types.contains(&record.data.event_type))
             && (self.categories.is_empty() || self.has_category(record.stream.category()))
             && (self.streams.is_empty() || self.streams.contains(&record.stream))
+    }
+
+    fn has_kind(&self, kind: RecordKind) -> bool {
+        match self.kinds {
+            Kinds::Events => kind == RecordKind::Event,
+            Kinds::Messages => matches!(kind, RecordKind::Message { .. }),
+            Kinds::All => true,
+        }
     }
 
     fn has_category(&self, name: &str) -> bool {

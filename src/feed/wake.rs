@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock;
+use crate::clock::{self, Clock};
 use crate::partition::PartitionId;
 use crate::store::EventStore;
 use crate::stream::Position;
@@ -26,6 +26,16 @@ impl Pauses {
         let factor = 1_u64.checked_shl(attempt.min(63)).unwrap_or(u64::MAX);
         let longest = self.longest_ms.max(1);
         Duration::from_millis(self.shortest_ms.max(1).saturating_mul(factor).min(longest))
+    }
+
+    /// The same, less up to half of it: what failed together does not come back together.
+    #[must_use]
+    pub fn jittered(&self, attempt: u32, clock: &dyn Clock) -> Duration {
+        let whole = self.before(attempt);
+        let [low, high] = clock.new_id().as_bytes().last_chunk().copied().unwrap_or([0, 0]);
+        let share = u32::from(u16::from_le_bytes([low, high]));
+        let less = whole.saturating_mul(share).checked_div(2 << 16).unwrap_or_default();
+        whole.saturating_sub(less)
     }
 }
 
@@ -63,5 +73,21 @@ impl Wake {
     /// Something came: the next pause is short again.
     pub fn found(&mut self) {
         self.in_vain = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[test]
+    fn pauses_grow_to_their_bound_and_lose_no_more_than_half() {
+        let pauses = Pauses { shortest_ms: 100, longest_ms: 1_000 };
+        for (attempt, whole) in [(0, 100), (1, 200), (3, 800), (4, 1_000), (200, 1_000)] {
+            let found = pauses.jittered(attempt, &SystemClock);
+            assert!(found <= Duration::from_millis(whole), "{found:?}");
+            assert!(found >= Duration::from_millis(whole / 2), "{found:?}");
+        }
     }
 }

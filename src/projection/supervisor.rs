@@ -1,11 +1,7 @@
 //! Keeping a runner going.
 
-use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
-use std::task::Poll;
-
 use crate::error::{Error, ErrorKind, Result};
+use crate::processor::caught;
 use crate::projection::runner::Runner;
 use crate::projection::status::State;
 use crate::projection::view::View;
@@ -14,7 +10,8 @@ use crate::projection::view::View;
 /// error that would come again or must be looked at first, which is then the answer.
 pub(super) async fn keep<V: View>(mut runner: Runner<V>) -> Result<()> {
     loop {
-        let Err(error) = caught(runner.run()).await else { return Ok(()) };
+        let ended = caught(runner.run()).await.unwrap_or_else(|| Err(panicked()));
+        let Err(error) = ended else { return Ok(()) };
         tracing::error!(%error, place = %runner.parts.place, "a projection failed");
         if matches!(error.kind(), ErrorKind::Fenced | ErrorKind::Corrupt | ErrorKind::LostHistory) {
             runner.parts.tell(State::Stopped(Some(error.clone())));
@@ -26,16 +23,6 @@ pub(super) async fn keep<V: View>(mut runner: Runner<V>) -> Result<()> {
             return Ok(());
         }
     }
-}
-
-/// A panic of ours becomes an error: one partition fails, and not the others.
-async fn caught(work: impl Future<Output = Result<()>>) -> Result<()> {
-    let mut work = pin!(work);
-    poll_fn(|context| {
-        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
-        polled.unwrap_or_else(|_| Poll::Ready(Err(panicked())))
-    })
-    .await
 }
 
 fn panicked() -> Error {

@@ -51,7 +51,7 @@ struct Shipped(u8);
 struct SoldOut;
 
 fn shipped(piece: u8) -> Message {
-    Message::json(SHIPPED, &piece).key(format!("piece-{}", piece % 2)).header("x-piece", piece.to_string())
+    Message::json(SHIPPED, &piece).key(format!("piece-{}", piece % 2)).header("piece", piece.to_string())
 }
 
 fn tell(told: Told) -> Events<Shipped> {
@@ -142,7 +142,7 @@ fn messages_are_recorded_with_what_happened_and_read_back_as_they_were_made() {
                     (ASKED, "7", b"null")
                 ]
             );
-            assert_eq!(told[1].headers, BTreeMap::from([("x-piece".to_owned(), "1".to_owned())]));
+            assert_eq!(told[1].headers, BTreeMap::from([("piece".to_owned(), "1".to_owned())]));
             assert_eq!((told[1].content_type.as_str(), told[1].is_json()), ("application/json", true));
             assert_eq!(told[1].cause.transaction, tx("a"));
             let ids: std::collections::BTreeSet<_> = told.iter().map(|one| one.id).collect();
@@ -319,6 +319,6 @@ fn messages_are_json_whatever_the_codec() {
         };
         let page = store.read_streams(vec![read]).await.remove(0).expect("readable");
         let text = std::str::from_utf8(&page.records[0].data.payload).expect("text");
-        assert_eq!(text, r#"{"key":"piece-0","headers":{"x-piece":"0"},"data":0}"#);
+        assert_eq!(text, r#"{"key":"piece-0","headers":{"piece":"0"},"data":0}"#);
     });
 }

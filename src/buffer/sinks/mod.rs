@@ -1,0 +1,5 @@
+//! Sinks that come with the crate.
+
+mod channel;
+
+pub use channel::ChannelSink;

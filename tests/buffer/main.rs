@@ -1,0 +1,20 @@
+//! The event buffer, seen from outside.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "tests: what fails panics"
+)]
+
+mod backlog;
+mod bad_input;
+mod collecting;
+mod crash;
+mod outage;
+mod parking;
+mod receiver;
+mod sending;
+mod support;
