@@ -120,6 +120,7 @@ pub mod limits;
 pub mod message;
 pub mod metric;
 pub mod partition;
+pub mod process;
 pub mod processor;
 pub mod projection;
 pub mod protocol;

@@ -117,6 +117,9 @@ pub const MESSAGE_PAGE: usize = 256;
 /// Streams of messages that are shortened in one slice of collecting.
 pub const COLLECTED_STREAMS: usize = 256;
 
+/// Largest input of a process's deadline, in bytes of JSON: it waits in a row.
+pub const DEADLINE_BYTES: usize = 32 << 10;
+
 /// The bounds that a service may choose for itself. Plain data: put it into your own configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
