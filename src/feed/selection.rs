@@ -86,6 +86,22 @@ impl Selection {
             && (self.streams.is_empty() || self.streams.contains(&record.stream))
     }
 
+    /// One that selects all that any of these do, and more: as little more as one selection can say. Read by the index of
+    /// types where all of them name types.
+    pub(crate) fn covering(selections: &[Self]) -> Self {
+        let mut types: Vec<EventType> = Vec::new();
+        if selections.iter().all(|selection| !selection.types.is_empty()) {
+            types.extend(selections.iter().flat_map(|selection| selection.types.iter().cloned()));
+            types.sort();
+            types.dedup();
+        }
+        if types.len() > limits::SELECTED_TYPES {
+            types.clear();
+        }
+        let framework = selections.iter().any(|selection| selection.framework);
+        Self { types, framework, ..Self::default() }
+    }
+
     fn has_category(&self, name: &str) -> bool {
         self.categories.iter().any(|category| category.as_str() == name)
     }

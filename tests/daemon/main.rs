@@ -15,12 +15,14 @@
 mod rules;
 
 mod crash;
+mod elsewhere;
 mod exactly_once;
 mod faulty_view;
 mod feed;
 mod fencing;
 mod handlers;
 mod join;
+mod joined;
 mod journal;
 mod outage;
 mod parking;

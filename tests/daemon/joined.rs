@@ -1,0 +1,517 @@
+//! Projections over a join: one view of several selections, in the order of their times, the same live and anew.
+
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use sidestream::clock::{Clock, ManualClock};
+use sidestream::command::Receipt;
+use sidestream::feed::Selection;
+use sidestream::partition::{PartitionCount, PartitionId};
+use sidestream::projection::postgres::tokio_postgres::types::Type;
+use sidestream::projection::{
+    Daemon, Event, Failure, MemoryView, Operator, Place, PostgresRows, PostgresView, Projection,
+    ProjectionId, Settings, SqliteRows, SqliteView, State, View,
+};
+use sidestream::protocol::Atomicity;
+use sidestream::store::EventStore;
+use sidestream::store::memory::MemoryStore;
+use sidestream::store::placed::PlacedStore;
+use sidestream::stream::{Position, Version};
+use sidestream::testkit::effort::proptest_config;
+use sidestream::testkit::faults::{FaultyStore, Rates, Script};
+use sidestream::testkit::run;
+use sidestream::{Category, ErrorKind, Timestamp};
+
+use crate::faulty_view::{FaultyView, ViewFault};
+use crate::journal::Trouble;
+use crate::support::*;
+
+const CARD: Category = Category::new("card");
+
+/// Where an event lies: what a view over all partitions knows it by.
+type Seen = (u16, u64);
+
+/// Writes down what it sees, in the order in which it sees it; amounts in `bad` fail.
+#[derive(Debug, Clone, Default)]
+struct Ledger(crate::journal::Journal);
+
+impl Ledger {
+    fn look(&self, event: &Event<'_>) -> Result<Seen, Failure> {
+        let text = std::str::from_utf8(&event.record().data.payload)?.to_owned();
+        let bad = self.0.bad.lock().unwrap();
+        match bad.iter().any(|(minor, _)| text.contains(&format!(":{minor}}}"))) {
+            true => Err("no such amount".into()),
+            false => Ok((event.partition().get(), event.position().get())),
+        }
+    }
+
+    /// Accounts, and cards; and what is deposited into either, once more.
+    fn selections() -> sidestream::Result<Vec<Selection>> {
+        let of = |category| Selection::all().category(category);
+        Ok(vec![of(ACCOUNT)?, of(CARD)?, Selection::all().types(["Deposited"])?])
+    }
+}
+
+impl Projection<Vec<Seen>> for Ledger {
+    const NAME: &'static str = "ledger";
+
+    fn join(&self) -> sidestream::Result<Vec<Selection>> {
+        Self::selections()
+    }
+
+    async fn apply(&self, rows: &mut Vec<Seen>, event: &Event<'_>) -> Result<(), Failure> {
+        rows.push(self.look(event)?);
+        Ok(())
+    }
+}
+
+impl Projection<SqliteRows> for Ledger {
+    const NAME: &'static str = "ledger";
+
+    fn join(&self) -> sidestream::Result<Vec<Selection>> {
+        Self::selections()
+    }
+
+    async fn prepare(&self, rows: &mut SqliteRows) -> Result<(), Failure> {
+        Ok(rows.execute_all("CREATE TABLE IF NOT EXISTS ledger (partition INTEGER, position INTEGER)")?)
+    }
+
+    async fn apply(&self, rows: &mut SqliteRows, event: &Event<'_>) -> Result<(), Failure> {
+        let (partition, position) = self.look(event)?;
+        rows.execute("INSERT INTO ledger VALUES (?1, ?2)", (partition, position.cast_signed()))?;
+        Ok(())
+    }
+}
+
+impl Projection<PostgresRows> for Ledger {
+    const NAME: &'static str = "ledger";
+
+    fn join(&self) -> sidestream::Result<Vec<Selection>> {
+        Self::selections()
+    }
+
+    async fn prepare(&self, rows: &mut PostgresRows) -> Result<(), Failure> {
+        let table = "CREATE TABLE IF NOT EXISTS ledger (number int8 GENERATED ALWAYS AS IDENTITY, partition int4, \
+                     position int8)";
+        Ok(rows.execute_all(&[table]).await?)
+    }
+
+    async fn apply(&self, rows: &mut PostgresRows, event: &Event<'_>) -> Result<(), Failure> {
+        let (partition, position) = self.look(event)?;
+        let (partition, position) = (i32::from(partition), position.cast_signed());
+        let parameters = [(&partition as _, Type::INT4), (&position as _, Type::INT8)];
+        rows.execute("INSERT INTO ledger (partition, position) VALUES ($1, $2)", &parameters).await?;
+        Ok(())
+    }
+}
+
+/// A view whose ledger can be read.
+trait Legible: View + Clone {
+    fn ledger(&self, store: &dyn EventStore) -> impl Future<Output = Vec<Seen>>;
+}
+
+impl Legible for MemoryView<Vec<Seen>> {
+    async fn ledger(&self, store: &dyn EventStore) -> Vec<Seen> {
+        let projection = ProjectionId::new("ledger", 1).unwrap();
+        let place = Place { projection, store: store.properties().id, partition: ONE };
+        self.read(&place, Clone::clone).unwrap_or_default()
+    }
+}
+
+impl Legible for SqliteView {
+    async fn ledger(&self, _store: &dyn EventStore) -> Vec<Seen> {
+        let read = self.read(|connection| {
+            let mut rows = connection.prepare("SELECT partition, position FROM ledger ORDER BY rowid")?;
+            rows.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned())))?.collect()
+        });
+        in_time("a view's rows", read).await.expect("readable")
+    }
+}
+
+impl Legible for PostgresView {
+    async fn ledger(&self, _store: &dyn EventStore) -> Vec<Seen> {
+        let sql = "SELECT partition, position FROM ledger ORDER BY number";
+        let rows = in_time("a view's rows", self.read(sql, &[])).await.expect("readable");
+        let seen = |row: &sidestream::projection::postgres::tokio_postgres::Row| {
+            (row.get::<_, i32>(0).try_into().unwrap(), row.get::<_, i64>(1).cast_unsigned())
+        };
+        rows.iter().map(seen).collect()
+    }
+}
+
+/// What the view has to hold, from the logs alone: by time, partition and position.
+async fn expected(store: &dyn EventStore) -> Vec<Seen> {
+    let mut keys = Vec::new();
+    for partition in store.properties().partitions.all() {
+        for record in store.read_log(partition, Position::START, 4_096).await.unwrap().records {
+            keys.push((record.recorded_at, partition.get(), record.position.get()));
+        }
+    }
+    keys.sort_unstable();
+    keys.into_iter().map(|(_, partition, position)| (partition, position)).collect()
+}
+
+/// Four partitions on two databases, each with a clock of its own.
+struct Stores {
+    clocks: [Arc<ManualClock>; 2],
+    placed: Arc<dyn EventStore>,
+}
+
+impl Stores {
+    fn new() -> Self {
+        let clocks = [10, 20].map(|at| Arc::new(ManualClock::new(Timestamp::from_micros(at))));
+        // Two stores have two ids.
+        clocks[1].new_id();
+        let count = PartitionCount::new(4).unwrap();
+        let store =
+            |clock: &Arc<ManualClock>| MemoryStore::with(count, Atomicity::Batch, Arc::clone(clock) as _);
+        let all: Vec<PartitionId> = count.all().collect();
+        let (here, there) = all.split_at(2);
+        let placed = PlacedStore::builder()
+            .place(here.to_vec(), store(&clocks[0]))
+            .place(there.to_vec(), store(&clocks[1]));
+        Self { placed: Arc::new(run(placed.open()).expect("placed")), clocks }
+    }
+
+    /// Another record, or a clock that is set, back too.
+    async fn step(&self, step: &Step) {
+        match step {
+            Step::Append(is_card, to, count) => {
+                let category = if *is_card { CARD } else { ACCOUNT };
+                let records = (0..*count).map(|at| deposit(i64::from(at) + 1)).collect();
+                append(&*self.placed, &category.stream(&id(&to.to_string())), records).await;
+                self.clocks.iter().for_each(|clock| clock.advance(Duration::from_micros(1)));
+            }
+            Step::Clock(other, at) => {
+                self.clocks[usize::from(*other)].set(Timestamp::from_micros(i64::from(*at)));
+            }
+            Step::Yield(turns) => {
+                for _ in 0..*turns {
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+
+    /// All clocks come to where the latest record is.
+    fn settle(&self) {
+        self.clocks.iter().for_each(|clock| clock.set(Timestamp::from_micros(100_000)));
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Append(bool, u8, u8),
+    Clock(bool, u16),
+    Yield(u8),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        6 => (any::<bool>(), 0..12_u8, 1..4_u8).prop_map(|(card, to, records)| Step::Append(card, to, records)),
+        2 => (any::<bool>(), 0..400_u16).prop_map(|(other, at)| Step::Clock(other, at)),
+        3 => (0..12_u8).prop_map(Step::Yield),
+    ];
+    prop::collection::vec(step, 1..60)
+}
+
+/// Settings that cut everything small.
+fn small() -> Settings {
+    Settings { batch_records: 3, join_lag_ms: 0, ..hurried() }
+}
+
+/// One life of a runner: until it has applied all that is there and all was written, dies, or was polled so often.
+async fn live<V: Legible>(
+    process: &FaultyStore,
+    view: &FaultyView<V>,
+    (polls, total, written): (Option<u32>, u64, &tokio::sync::watch::Receiver<bool>),
+) -> bool
+where
+    Ledger: Projection<V::Rows>,
+{
+    let store: Arc<dyn EventStore> = Arc::new(process.clone());
+    let (runner, stop, _requests) = runner(store, ONE, Ledger::default(), view, 1);
+    let mut runner = runner.settings(small());
+    let (mut status, mut written) = (runner.status(), written.clone());
+    let work = async {
+        let at_the_end = async {
+            written.wait_for(|written| *written).await.expect("a writer");
+            let all = Some(Position::new(total));
+            drop(status.wait_for(|status| status.checkpoint == all).await.expect("runs"));
+            stop.send_replace(true);
+        };
+        tokio::join!(runner.run(), at_the_end).0.expect("told to stop");
+    };
+    let mut work = pin!(process.until_crash(work));
+    let mut left = polls;
+    let done = poll_fn(|context| {
+        if left == Some(0) {
+            return Poll::Ready(None);
+        }
+        left = left.map(|left| left - 1);
+        work.as_mut().poll(context)
+    });
+    in_time("the end of a life", done).await.is_some()
+}
+
+/// Writes while runners live and die; then the view is what the logs say, and so is one that is made anew.
+async fn check<V: Legible>(
+    stores: Stores,
+    (view, anew): (V, V),
+    steps: Vec<Step>,
+    script: Script,
+    faults: BTreeMap<u64, ViewFault>,
+    mut polls: Vec<u32>,
+) where
+    Ledger: Projection<V::Rows>,
+{
+    let count = |step: &Step| if let Step::Append(_, _, count) = step { u64::from(*count) } else { 0 };
+    let total = steps.iter().map(count).sum();
+    let (told, written) = tokio::sync::watch::channel(false);
+    let writing = async {
+        for step in &steps {
+            stores.step(step).await;
+        }
+        stores.settle();
+        told.send_replace(true);
+    };
+    let running = async {
+        let mut process = FaultyStore::new(Arc::clone(&stores.placed), script);
+        let mut view = FaultyView::new(view.clone(), process.clone(), faults);
+        for _ in 0..400 {
+            if live(&process, &view, (polls.pop(), total, &written)).await {
+                return;
+            }
+            process = process.restart();
+            view = view.of(process.clone());
+        }
+        panic!("it never gets there");
+    };
+    tokio::join!(writing, running);
+    let all = expected(&*stores.placed).await;
+    assert_eq!(view.ledger(&*stores.placed).await, all, "live");
+    let process = FaultyStore::new(Arc::clone(&stores.placed), Script::new());
+    let fresh = FaultyView::new(anew.clone(), process.clone(), BTreeMap::new());
+    assert!(live(&process, &fresh, (None, total, &written)).await);
+    assert_eq!(anew.ledger(&*stores.placed).await, all, "anew");
+}
+
+fn fault() -> impl Strategy<Value = ViewFault> {
+    crate::crash::fault()
+}
+
+proptest! {
+    #![proptest_config(proptest_config(150, "proptest-regressions/daemon_joined.txt"))]
+
+    #[test]
+    fn the_view_is_the_same_live_through_any_crash_and_anew(
+        steps in steps(),
+        seed in any::<u64>(),
+        faults in prop::collection::btree_map(1..40_u64, fault(), 0..8),
+        polls in prop::collection::vec(0..40_u32, 0..8),
+    ) {
+        let stores = Stores::new();
+        let rates = Rates { delay: 300, unavailable: 30, unknown: 0, late: 0, crash: 10 };
+        let views = (MemoryView::new(), MemoryView::new());
+        run(check(stores, views, steps, Script::random(seed, rates), faults, polls));
+    }
+}
+
+proptest! {
+    #![proptest_config(proptest_config(15, "proptest-regressions/daemon_joined.txt"))]
+
+    #[test]
+    fn the_view_in_sqlite_is_the_same_live_through_any_crash_and_anew(
+        steps in steps(),
+        seed in any::<u64>(),
+        faults in prop::collection::btree_map(1..40_u64, fault(), 0..8),
+        polls in prop::collection::vec(0..40_u32, 0..8),
+    ) {
+        let stores = Stores::new();
+        let directory = tempfile::tempdir().unwrap();
+        let view = |name| SqliteView::open(directory.path().join(name)).unwrap();
+        let rates = Rates { delay: 300, unavailable: 30, unknown: 0, late: 0, crash: 10 };
+        let views = (view("live"), view("anew"));
+        run(check(stores, views, steps, Script::random(seed, rates), faults, polls));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn the_view_in_postgres_is_the_same_live_through_a_crash_at_any_call_and_anew() {
+    use sidestream::testkit::postgres::{Binaries, Server};
+    let Some(binaries) = Binaries::found_or_skipped() else { return };
+    let server = Server::shared(&binaries);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let open = || {
+        let view = PostgresView::builder(server.fresh_database()).migrate(true).connections(2);
+        runtime.block_on(view.open()).unwrap()
+    };
+    for fault in [ViewFault::CrashAfter, ViewFault::Unknown] {
+        let stores = Stores::new();
+        let append = |number: u8| Step::Append(number.is_multiple_of(2), number % 5, 2);
+        let steps = (0..12).map(append).collect();
+        let faults = (1..9).step_by(2).map(|at| (at, fault)).collect();
+        runtime.block_on(check(stores, (open(), open()), steps, Script::new(), faults, vec![]));
+    }
+}
+
+fn receipt(position: Position) -> Receipt {
+    Receipt { version: Version::new(1), position, replay: false }
+}
+
+/// A daemon over one store.
+fn daemon(store: &Arc<dyn EventStore>, ledger: &Ledger, view: &MemoryView<Vec<Seen>>) -> Daemon {
+    let daemon = Daemon::builder(Arc::clone(store)).settings(small());
+    daemon.project(ledger.clone(), view.clone()).start().unwrap()
+}
+
+#[test]
+fn one_runner_carries_all_partitions_and_a_receipt_of_any_of_them_is_waited_for() {
+    run(async {
+        let store: Arc<dyn EventStore> = Arc::new(memory(4));
+        let view = MemoryView::new();
+        let daemon = daemon(&store, &Ledger::default(), &view);
+        for name in ["1", "2", "3", "4", "5", "6"] {
+            let position = append(&*store, &account(name), vec![deposit(1)]).await;
+            // What the join does not ask for is passed over, and passed all the same.
+            let other = Category::new("other").stream(&id(name));
+            let after = append(&*store, &other, vec![record("Odd", codec(), "1".into())]).await;
+            for position in [position, after] {
+                let account = id(name);
+                let waiting = daemon.wait_for("ledger", &account, receipt(position));
+                in_time("what was written", waiting).await.expect("applied");
+            }
+            let partition = store.properties().partitions.of(name);
+            let seen = view.ledger(&*store).await;
+            assert!(seen.contains(&(partition.get(), position.get())), "{seen:?}");
+        }
+        let status = daemon.status();
+        assert_eq!(status.len(), 1, "one place for all");
+        assert_eq!(status[0].checkpoint, Some(Position::new(6)), "it counts the events");
+        assert_eq!(status[0].lag_records(), 0);
+        daemon.shutdown().await;
+    });
+}
+
+fn codec() -> sidestream::event::CodecName {
+    sidestream::event::CodecName::new("json").unwrap()
+}
+
+#[test]
+fn an_account_is_parked_with_its_partition_and_a_retry_applies_all_that_waited() {
+    run(async {
+        let store: Arc<dyn EventStore> = Arc::new(memory(4));
+        let view = MemoryView::new();
+        let ledger = Ledger(crate::journal::Journal::with(&[(666, Trouble::Fails)]));
+        let daemon = daemon(&store, &ledger, &view);
+        for name in ["1", "2", "3", "4", "5", "6"] {
+            pay(&*store, name, &[1, 2]).await;
+        }
+        pay(&*store, "5", &[666, 7, 8]).await;
+        pay(&*store, "1", &[9]).await;
+        let last = append(&*store, &CARD.stream(&id("5")), vec![deposit(10)]).await;
+        let good = append(&*store, &account("3"), vec![deposit(11)]).await;
+        in_time("the others", daemon.wait_for("ledger", &id("3"), receipt(good))).await.unwrap();
+        let parked = in_time("a refusal", daemon.wait_for("ledger", &id("5"), receipt(last))).await;
+        assert_eq!(parked.unwrap_err().kind(), ErrorKind::Unavailable);
+        let partition = store.properties().partitions.of("5");
+        let found = daemon.parked("ledger");
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].0, found[0].1.cardinal.as_str(), found[0].1.waiting), (partition, "5", 4));
+        let before = view.ledger(&*store).await;
+        let mut all = expected(&*store).await;
+        let is_waiting = |seen: &Seen| !before.contains(seen);
+        let waiting: Vec<Seen> = all.iter().copied().filter(is_waiting).collect();
+        assert_eq!(waiting.len(), 4);
+        all.retain(|seen| before.contains(seen));
+        assert_eq!(before, all, "the others keep their order");
+
+        ledger.0.mend();
+        let by = Operator::new("a test", "the handler was mended").unwrap();
+        let repaired = daemon.retry("ledger", &id("5"), by).await.unwrap();
+        assert_eq!((repaired.applied, repaired.parked), (4, None));
+        // They come late, in their own order.
+        let after = view.ledger(&*store).await;
+        assert_eq!(after[before.len()..], waiting);
+        let next = append(&*store, &account("5"), vec![deposit(12)]).await;
+        in_time("what comes next", daemon.wait_for("ledger", &id("5"), receipt(next))).await.unwrap();
+        assert_eq!(view.ledger(&*store).await.len(), expected(&*store).await.len());
+        daemon.shutdown().await;
+    });
+}
+
+#[test]
+fn a_join_of_too_many_selections_and_a_place_of_another_kind_are_refused() {
+    run(async {
+        let store: Arc<dyn EventStore> = Arc::new(memory(1_024));
+        let started = Daemon::builder(Arc::clone(&store))
+            .project(Ledger::default(), MemoryView::<Vec<Seen>>::new())
+            .start();
+        assert_eq!(started.unwrap_err().kind(), ErrorKind::Invalid);
+
+        let store: Arc<dyn EventStore> = Arc::new(memory(1));
+        pay(&*store, "1", &[1]).await;
+        let define = |join| {
+            let apply = |rows: &mut u64, _: &Event<'_>| {
+                *rows += 1;
+                Ok(())
+            };
+            let defined = sidestream::projection::project_fn("changed", Selection::all(), apply);
+            defined.map(|defined| defined.join(join))
+        };
+        let view = MemoryView::<u64>::new();
+        for (join, is_refused) in [(Vec::new(), false), (vec![Selection::all()], true)] {
+            let builder = Daemon::builder(Arc::clone(&store)).settings(small());
+            let daemon = builder.define(define(join), view.clone()).start().unwrap();
+            let is_decided = || {
+                daemon.status().iter().find_map(|status| match &status.state {
+                    State::Failed(error) => Some(error.kind() == ErrorKind::Invalid),
+                    State::CaughtUp => Some(false),
+                    _ => None,
+                })
+            };
+            let decided = async {
+                loop {
+                    if let Some(refused) = is_decided() {
+                        return refused;
+                    }
+                    sidestream::clock::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            assert_eq!(in_time("its end", decided).await, is_refused);
+            daemon.shutdown().await;
+        }
+    });
+}
+
+#[test]
+fn a_log_that_is_shorter_than_what_was_handed_out_stops_it() {
+    run(async {
+        let log = memory(1);
+        let store: Arc<dyn EventStore> = Arc::new(log.clone());
+        pay(&*store, "1", &[1, 2]).await;
+        let (view, ledger) = (MemoryView::new(), Ledger::default());
+        let first = daemon(&store, &ledger, &view);
+        in_time("both", first.wait_for("ledger", &id("1"), receipt(Position::new(2)))).await.unwrap();
+        first.shutdown().await;
+        // The same store, as an older backup has it.
+        let older = sidestream::testkit::changed::Changed(log, crate::outage::Older);
+        let older: Arc<dyn EventStore> = Arc::new(older);
+        let second = daemon(&older, &ledger, &view);
+        let stopped = async {
+            loop {
+                if let State::Stopped(Some(error)) = &second.status()[0].state {
+                    return error.kind();
+                }
+                sidestream::clock::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        assert_eq!(in_time("its end", stopped).await, ErrorKind::LostHistory);
+    });
+}
