@@ -243,10 +243,8 @@ fn a_view_of_another_store_is_refused() {
         let (store, other) = (memory(1), memory(1));
         pay(&store, "1", &[1]).await;
         let view = Both::new(Arc::new(other));
-        let mut running = start(Arc::new(store), Journal::default(), &view, 1, hurried());
-        let failed =
-            |state: &State| matches!(state, State::Failed(error) if error.kind() == ErrorKind::Invalid);
-        running.until("a refusal", |status| failed(&status.state)).await;
-        running.stop().await.unwrap();
+        let running = start(Arc::new(store), Journal::default(), &view, 1, hurried());
+        let error = in_time("a refusal", running.task).await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
     });
 }
