@@ -213,7 +213,7 @@ fn what_spans_all_partitions_has_one_place_and_counts_as_one() {
         let member = member(id, &[1, 2], None);
         Member { spanning: [processor(2)].into(), ..member }
     };
-    let (partitions, members) = (PartitionCount::new(4).unwrap(), [1, 2].map(spanning).into());
+    let (partitions, members) = (count(4), [1, 2].map(spanning).into());
     let shares = shares(partitions, &members);
     let of =
         |number| shares.iter().filter(move |((of, _), _)| *of == processor(number)).map(|(_, share)| share);
