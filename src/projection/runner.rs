@@ -145,7 +145,7 @@ impl<V: View> Runner<V> {
                 self.process(&mut session, page).await?;
                 continue;
             }
-            if page.feed.head <= session.position {
+            if page.is_at_head() {
                 self.parts.tell(State::CaughtUp);
             }
             tokio::select! {

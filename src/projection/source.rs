@@ -165,6 +165,14 @@ impl Merged {
 }
 
 impl Page {
+    /// Whether nothing lies behind it. A join may have read what it cannot hand out yet.
+    pub(super) fn is_at_head(&self) -> bool {
+        match &self.path {
+            Path::Log(_) => true,
+            Path::Join(_) => self.feed.head <= self.feed.read_to,
+        }
+    }
+
     /// Whether it leads on from a checkpoint.
     pub(super) fn leads_on(&self, position: Position, joined: Option<&JoinPositions>) -> bool {
         let moves = match &self.path {

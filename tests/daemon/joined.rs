@@ -1,9 +1,9 @@
 //! Projections over a join: one view of several selections, in the order of their times, the same live and anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -36,15 +36,21 @@ const CARD: Category = Category::new("card");
 /// Where an event lies: what a view over all partitions knows it by.
 type Seen = (u16, u64);
 
-/// Writes down what it sees, in the order in which it sees it; amounts in `bad` fail.
+/// Writes down what it sees, in the order in which it sees it; amounts in `bad` fail, and so do calls of these numbers.
 #[derive(Debug, Clone, Default)]
-struct Ledger(crate::journal::Journal);
+struct Ledger(crate::journal::Journal, Arc<Mutex<(u64, BTreeSet<u64>)>>);
 
 impl Ledger {
     fn look(&self, event: &Event<'_>) -> Result<Seen, Failure> {
         let text = std::str::from_utf8(&event.record().data.payload)?.to_owned();
+        let is_unlucky = {
+            let mut calls = self.1.lock().unwrap();
+            calls.0 += 1;
+            let number = calls.0;
+            calls.1.contains(&number)
+        };
         let bad = self.0.bad.lock().unwrap();
-        match bad.iter().any(|(minor, _)| text.contains(&format!(":{minor}}}"))) {
+        match is_unlucky || bad.iter().any(|(minor, _)| text.contains(&format!(":{minor}}}"))) {
             true => Err("no such amount".into()),
             false => Ok((event.partition().get(), event.position().get())),
         }
@@ -222,20 +228,20 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 /// Settings that cut everything small.
 fn small() -> Settings {
-    Settings { batch_records: 3, join_lag_ms: 0, ..hurried() }
+    Settings { batch_records: 3, join_lag_ms: 0, attempts: 1_000, ..hurried() }
 }
 
 /// One life of a runner: until it has applied all that is there and all was written, dies, or was polled so often.
 async fn live<V: Legible>(
     process: &FaultyStore,
-    view: &FaultyView<V>,
+    (view, ledger): (&FaultyView<V>, &Ledger),
     (polls, total, written): (Option<u32>, u64, &tokio::sync::watch::Receiver<bool>),
 ) -> bool
 where
     Ledger: Projection<V::Rows>,
 {
     let store: Arc<dyn EventStore> = Arc::new(process.clone());
-    let (runner, stop, _requests) = runner(store, ONE, Ledger::default(), view, 1);
+    let (runner, stop, _requests) = runner(store, ONE, ledger.clone(), view, 1);
     let mut runner = runner.settings(small());
     let (mut status, mut written) = (runner.status(), written.clone());
     let work = async {
@@ -265,7 +271,7 @@ async fn check<V: Legible>(
     (view, anew): (V, V),
     steps: Vec<Step>,
     script: Script,
-    faults: BTreeMap<u64, ViewFault>,
+    (faults, fails): (BTreeMap<u64, ViewFault>, BTreeSet<u64>),
     mut polls: Vec<u32>,
 ) where
     Ledger: Projection<V::Rows>,
@@ -283,8 +289,9 @@ async fn check<V: Legible>(
     let running = async {
         let mut process = FaultyStore::new(Arc::clone(&stores.placed), script);
         let mut view = FaultyView::new(view.clone(), process.clone(), faults);
+        let ledger = Ledger(crate::journal::Journal::default(), Arc::new(Mutex::new((0, fails))));
         for _ in 0..400 {
-            if live(&process, &view, (polls.pop(), total, &written)).await {
+            if live(&process, (&view, &ledger), (polls.pop(), total, &written)).await {
                 return;
             }
             process = process.restart();
@@ -297,7 +304,7 @@ async fn check<V: Legible>(
     assert_eq!(view.ledger(&*stores.placed).await, all, "live");
     let process = FaultyStore::new(Arc::clone(&stores.placed), Script::new());
     let fresh = FaultyView::new(anew.clone(), process.clone(), BTreeMap::new());
-    assert!(live(&process, &fresh, (None, total, &written)).await);
+    assert!(live(&process, (&fresh, &Ledger::default()), (None, total, &written)).await);
     assert_eq!(anew.ledger(&*stores.placed).await, all, "anew");
 }
 
@@ -313,12 +320,13 @@ proptest! {
         steps in steps(),
         seed in any::<u64>(),
         faults in prop::collection::btree_map(1..40_u64, fault(), 0..8),
+        fails in prop::collection::btree_set(1..80_u64, 0..6),
         polls in prop::collection::vec(0..40_u32, 0..8),
     ) {
         let stores = Stores::new();
         let rates = Rates { delay: 300, unavailable: 30, unknown: 0, late: 0, crash: 10 };
         let views = (MemoryView::new(), MemoryView::new());
-        run(check(stores, views, steps, Script::random(seed, rates), faults, polls));
+        run(check(stores, views, steps, Script::random(seed, rates), (faults, fails), polls));
     }
 }
 
@@ -330,6 +338,7 @@ proptest! {
         steps in steps(),
         seed in any::<u64>(),
         faults in prop::collection::btree_map(1..40_u64, fault(), 0..8),
+        fails in prop::collection::btree_set(1..80_u64, 0..6),
         polls in prop::collection::vec(0..40_u32, 0..8),
     ) {
         let stores = Stores::new();
@@ -337,7 +346,7 @@ proptest! {
         let view = |name| SqliteView::open(directory.path().join(name)).unwrap();
         let rates = Rates { delay: 300, unavailable: 30, unknown: 0, late: 0, crash: 10 };
         let views = (view("live"), view("anew"));
-        run(check(stores, views, steps, Script::random(seed, rates), faults, polls));
+        run(check(stores, views, steps, Script::random(seed, rates), (faults, fails), polls));
     }
 }
 
@@ -357,7 +366,14 @@ fn the_view_in_postgres_is_the_same_live_through_a_crash_at_any_call_and_anew() 
         let append = |number: u8| Step::Append(number.is_multiple_of(2), number % 5, 2);
         let steps = (0..12).map(append).collect();
         let faults = (1..9).step_by(2).map(|at| (at, fault)).collect();
-        runtime.block_on(check(stores, (open(), open()), steps, Script::new(), faults, vec![]));
+        runtime.block_on(check(
+            stores,
+            (open(), open()),
+            steps,
+            Script::new(),
+            (faults, [5, 9].into()),
+            vec![],
+        ));
     }
 }
 
@@ -408,8 +424,10 @@ fn an_account_is_parked_with_its_partition_and_a_retry_applies_all_that_waited()
     run(async {
         let store: Arc<dyn EventStore> = Arc::new(memory(4));
         let view = MemoryView::new();
-        let ledger = Ledger(crate::journal::Journal::with(&[(666, Trouble::Fails)]));
-        let daemon = daemon(&store, &ledger, &view);
+        let ledger = Ledger(crate::journal::Journal::with(&[(666, Trouble::Fails)]), Arc::default());
+        let settings = Settings { attempts: 3, ..small() };
+        let daemon = Daemon::builder(Arc::clone(&store)).settings(settings);
+        let daemon = daemon.project(ledger.clone(), view.clone()).start().unwrap();
         for name in ["1", "2", "3", "4", "5", "6"] {
             pay(&*store, name, &[1, 2]).await;
         }

@@ -82,20 +82,20 @@ const OPENINGS: usize = 8;
 pub struct ElsewhereView<C> {
     store: Arc<dyn EventStore>,
     client: C,
-    worker: Arc<Worker>,
+    workers: Arc<Vec<Worker>>,
 }
 
 impl<C: Clone + Send + Sync + 'static> ElsewhereView<C> {
     /// A view whose rows `client` reaches, with its checkpoints in `store`: the one whose log is followed.
     pub fn new(store: Arc<dyn EventStore>, client: C) -> Self {
-        Self { store, client, worker: Arc::new(Worker::new()) }
+        Self { store, client, workers: Arc::new(Worker::several(limits::ELSEWHERE_THREADS)) }
     }
 
-    /// Calls the handlers, on the view's thread.
+    /// Calls the handlers, on the place's thread.
     async fn handle(
         &self,
         batch: Batch<ElsewhereRows<C>>,
-        epoch: u64,
+        (place, epoch): (&Place, u64),
         limits: Limits,
     ) -> Result<(), ViewFailure> {
         let mut rows = ElsewhereRows::new(self.client.clone(), epoch);
@@ -103,7 +103,9 @@ impl<C: Clone + Send + Sync + 'static> ElsewhereView<C> {
         let watched = Arc::clone(&progress);
         let job = move || batch.run(&mut rows, &progress, &runtime);
         // There is nothing to revoke: who is given up may still write, and its stamps say so.
-        let done = self.worker.run(watched, limits.timeout, move || (|| true, job)).await;
+        let number = usize::from(place.partition.get()).checked_rem(self.workers.len()).unwrap_or(0);
+        let worker = self.workers.get(number).ok_or_else(|| fenced(place))?;
+        let done = worker.run(watched, limits.timeout, move || (|| true, job)).await;
         done.map_err(|how| lost(how, limits.timeout))?
     }
 
@@ -152,7 +154,7 @@ impl<C: Clone + Send + Sync + 'static> View for ElsewhereView<C> {
         limits: &Limits,
     ) -> Result<Opened, ViewFailure> {
         let (revision, Kept { position, joined, .. }) = self.take(place, epoch).await?;
-        self.handle(Batch::preparing(definition), epoch, *limits).await?;
+        self.handle(Batch::preparing(definition), (place, epoch), *limits).await?;
         let parked = kept::parked(&*self.store, place).await?;
         Ok(Opened { position, joined, revision, parked })
     }
@@ -162,7 +164,7 @@ impl<C: Clone + Send + Sync + 'static> View for ElsewhereView<C> {
         let found = kept::find(&*self.store, place).await?;
         let mut kept = kept::guard(found, place, (epoch, revision, from))?;
         if let Some(batch) = batch {
-            self.handle(batch, epoch, limits).await?;
+            self.handle(batch, (place, epoch), limits).await?;
         }
         let rows = kept::changed(&*self.store, place, &mut kept, changes).await?;
         kept.position = to;
@@ -183,7 +185,7 @@ impl<C: Clone + Send + Sync + 'static> View for ElsewhereView<C> {
 impl<C: Clone> Clone for ElsewhereView<C> {
     fn clone(&self) -> Self {
         let (store, client) = (Arc::clone(&self.store), self.client.clone());
-        Self { store, client, worker: Arc::clone(&self.worker) }
+        Self { store, client, workers: Arc::clone(&self.workers) }
     }
 }
 
