@@ -533,3 +533,73 @@ fn a_log_that_is_shorter_than_what_was_handed_out_stops_it() {
         assert_eq!(in_time("its end", stopped).await, ErrorKind::LostHistory);
     });
 }
+
+#[test]
+fn a_crash_at_any_call_while_an_account_is_parked_and_retried() {
+    run(async {
+        let (mut calls, mut at) = (1, 0);
+        while at < calls {
+            at += 1;
+            for fault in [ViewFault::CrashBefore, ViewFault::CrashAfter, ViewFault::Unknown] {
+                calls = calls.max(parked_and_retried(at, fault).await);
+            }
+        }
+        assert!(calls > 12, "{calls}");
+    });
+}
+
+/// Parks an account, mends the handler, retries while others write until it is no longer parked; and dies at one call of
+/// the view. Each event is there once in the end, those of an account in order, and those of the others as recorded.
+async fn parked_and_retried(at: u64, fault: ViewFault) -> u64 {
+    let store: Arc<dyn EventStore> = Arc::new(memory(4));
+    for name in ["1", "2", "3", "4"] {
+        pay(&*store, name, &[1, 2]).await;
+    }
+    pay(&*store, "2", &[666, 3, 4]).await;
+    append(&*store, &CARD.stream(&id("2")), vec![deposit(5), deposit(6)]).await;
+    pay(&*store, "4", &[7]).await;
+    let ledger = Ledger(crate::journal::Journal::with(&[(666, Trouble::Fails)]), Arc::default());
+    let view = MemoryView::<Vec<Seen>>::new();
+    let mut process = FaultyStore::new(Arc::clone(&store), Script::new());
+    let mut faulty = FaultyView::new(view.clone(), process.clone(), [(at, fault)].into());
+    for _ in 0..40 {
+        let log: Arc<dyn EventStore> = Arc::new(process.clone());
+        let (runner, stop, requests) = runner(log, ONE, ledger.clone(), &faulty, 1);
+        // A retry takes one page after the other, too.
+        let mut runner = runner.settings(Settings { attempts: 2, batch_records: 2, ..small() });
+        let mut status = runner.status();
+        let work = async {
+            let operator = async {
+                drop(status.wait_for(|status| status.checkpoint >= Some(Position::new(14))).await);
+                ledger.0.mend();
+                pay(&*store, "2", &[8]).await;
+                while !status.borrow().parked.is_empty() {
+                    crate::parking::retry(&requests, "2").await.ok();
+                    sidestream::clock::sleep(Duration::from_millis(1)).await;
+                }
+                let all = u64::try_from(expected(&*store).await.len()).unwrap();
+                drop(status.wait_for(|status| status.checkpoint == Some(Position::new(all))).await);
+                stop.send_replace(true);
+            };
+            tokio::join!(runner.run(), operator).0.expect("told to stop");
+        };
+        if in_time("the end of a life", process.until_crash(work)).await.is_some() {
+            let (seen, all) = (view.ledger(&*store).await, expected(&*store).await);
+            let partition = store.properties().partitions.of("2").get();
+            let (late, mut once) = (seen.iter().filter(|seen| seen.0 == partition), seen.clone());
+            once.sort_unstable();
+            let mut sorted = all.clone();
+            sorted.sort_unstable();
+            assert_eq!(once, sorted, "{fault:?} at {at}");
+            assert!(late.count() > 5);
+            let others = |all: &[Seen]| -> Vec<Seen> {
+                all.iter().filter(|seen| seen.0 != partition).copied().collect()
+            };
+            assert_eq!(others(&seen), others(&all), "{fault:?} at {at}");
+            return faulty.calls();
+        }
+        process = process.restart();
+        faulty = faulty.of(process.clone());
+    }
+    panic!("it never gets there");
+}
