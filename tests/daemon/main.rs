@@ -24,6 +24,7 @@ mod handlers;
 mod join;
 mod joined;
 mod journal;
+mod ledger;
 mod outage;
 mod parking;
 #[cfg(unix)]

@@ -57,7 +57,7 @@ fn views_follow_the_day_and_a_view_that_says_otherwise_fails_the_program() {
     // A second run goes on with the views that are there.
     let again = run(folder.path(), &[]).succeeded();
     assert_eq!(again.figure("available"), day.figure("available"));
-    let views = folder.path().join("payments.db.views");
+    let views = folder.path().join("payments.views.db");
     let spoil = |sql: &str| {
         let connection = Connection::open(&views).unwrap();
         assert_eq!(connection.execute(sql, []).unwrap(), 1);

@@ -40,9 +40,7 @@ pub(crate) struct Views {
 
 /// The views' file beside a store's file.
 fn beside(store: &Path) -> PathBuf {
-    let mut name = store.as_os_str().to_owned();
-    name.push(".views");
-    name.into()
+    store.with_extension("views.db")
 }
 
 impl Views {
