@@ -83,10 +83,18 @@ pub const SELECTED_STREAMS: usize = 4_096;
 /// Streams of one generation that a cursor remembers to check that their versions continue; there are two
 /// generations, of about 20 bytes a stream.
 pub const CONTINUITY_STREAMS: usize = 1 << 16;
+/// Most positions that the checkpoint of a projection over a join holds: its selections times the store's partitions.
+pub const JOIN_POSITIONS: usize = 2_048;
 /// Longest name of a projection, in bytes.
 pub const PROJECTION_NAME_BYTES: usize = 64;
 /// Most aggregates that one projection parks in one partition, whatever its settings say.
 pub const PARKED_AGGREGATES: usize = 4_096;
+/// Most aggregates that one projection parks in one place of a view elsewhere: each is a row of the checkpoint's unit.
+pub const PARKED_ELSEWHERE: usize = 128;
+/// Threads that the handlers of one view elsewhere run on, places side by side.
+pub const ELSEWHERE_THREADS: usize = 8;
+/// How much of what was done in one place a view elsewhere keeps: the latest.
+pub const ELSEWHERE_AUDITS: u64 = 128;
 /// Longest text of an error, and of who did what and why, that a view keeps, in bytes.
 pub const KEPT_TEXT_BYTES: usize = 2_048;
 /// Most handlers of one view that never returned and still have a thread.

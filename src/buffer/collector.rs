@@ -49,7 +49,11 @@ impl Collector {
         (retention, destinations): (Duration, Vec<DestinationName>),
     ) -> Result<Self> {
         let id = ProcessorId::new("collect messages")?;
-        Ok(Self { id, ground: Arc::new(Ground { store, selection, retention, destinations }), status: Arc::default() })
+        Ok(Self {
+            id,
+            ground: Arc::new(Ground { store, selection, retention, destinations }),
+            status: Arc::default(),
+        })
     }
 }
 

@@ -24,7 +24,9 @@ struct Stored<T> {
 /// The message that asks for it. What is too large is refused when it is to be recorded.
 pub(super) fn message<P: ProcessManager>(asked: &Asked<P>) -> Message {
     match asked {
-        Asked::Command(command) => Message::json(ASKED, &Stored { schema: P::SCHEMA, after_ms: None, asked: command }),
+        Asked::Command(command) => {
+            Message::json(ASKED, &Stored { schema: P::SCHEMA, after_ms: None, asked: command })
+        }
         Asked::Deadline(after, input) => {
             let after_ms = Some(u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
             // It waits in a row.
@@ -34,7 +36,10 @@ pub(super) fn message<P: ProcessManager>(asked: &Asked<P>) -> Message {
                 }
                 Ok(bytes) => {
                     let (found, most) = (bytes.len(), limits::DEADLINE_BYTES);
-                    Message::wrong(ASKED, format!("the input of a deadline has {found} bytes, at most {most} may be"))
+                    Message::wrong(
+                        ASKED,
+                        format!("the input of a deadline has {found} bytes, at most {most} may be"),
+                    )
                 }
                 Err(error) => Message::wrong(ASKED, error.to_string()),
             }

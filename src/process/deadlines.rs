@@ -62,12 +62,19 @@ impl<P: ProcessManager> Deadlines<P> {
 
     /// Keeps an input until its time has come. Done twice it is as if done once, also when it has passed meanwhile: a
     /// process hears what it has heard before only once.
-    pub(super) async fn put(&self, message: &RecordedMessage, after: Duration, input: &P::Input) -> Result<()> {
+    pub(super) async fn put(
+        &self,
+        message: &RecordedMessage,
+        after: Duration,
+        input: &P::Input,
+    ) -> Result<()> {
         let due = u64::try_from(message.recorded_at.after(after).as_micros()).unwrap_or(0);
         let key = RowKey::new(SPACE, format!("{}/{due:020}/{}", P::CATEGORY, message.id))?;
-        let (process, transaction) = (message.stream.id().to_owned(), TransactionId::new(message.id.as_uuid()));
-        let value = serde_json::to_vec(&Stored { process, transaction, schema: P::SCHEMA, input })
-            .map_err(|error| Error::invalid(format!("deadline {key} cannot be written as JSON")).caused_by(error))?;
+        let (process, transaction) =
+            (message.stream.id().to_owned(), TransactionId::new(message.id.as_uuid()));
+        let value = serde_json::to_vec(&Stored { process, transaction, schema: P::SCHEMA, input }).map_err(
+            |error| Error::invalid(format!("deadline {key} cannot be written as JSON")).caused_by(error),
+        )?;
         let change = RowChange::Put { value: Bytes::from(value), lives: None };
         self.write(message.partition, RowWrite { key, expected: RowExpected::Any, change }).await?;
         self.changed.notify_waiters();
@@ -113,8 +120,9 @@ fn due_at(key: &RowKey) -> Timestamp {
 }
 
 fn read<P: ProcessManager>(row: &Row) -> Result<Due<P>> {
-    let unreadable =
-        |error: serde_json::Error| Error::corrupt(format!("deadline {} cannot be read", row.key)).caused_by(error);
+    let unreadable = |error: serde_json::Error| {
+        Error::corrupt(format!("deadline {} cannot be read", row.key)).caused_by(error)
+    };
     let Stored { process, transaction, schema, input } =
         serde_json::from_slice::<Stored<serde_json::Value>>(&row.value).map_err(unreadable)?;
     let input = if schema == P::SCHEMA {
@@ -122,7 +130,9 @@ fn read<P: ProcessManager>(row: &Row) -> Result<Due<P>> {
     } else {
         match P::upcast_asked(schema, input)? {
             Asked::Deadline(_, input) => input,
-            Asked::Command(_) => return Err(Error::corrupt(format!("deadline {} was read as a command", row.key))),
+            Asked::Command(_) => {
+                return Err(Error::corrupt(format!("deadline {} was read as a command", row.key)));
+            }
         }
     };
     Ok(Due { key: row.key.clone(), process: AggregateId::new(process)?, transaction, input })

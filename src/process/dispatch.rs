@@ -11,8 +11,8 @@ use crate::error::{ErrorKind, Result};
 use crate::id::TransactionId;
 use crate::message::RecordedMessage;
 use crate::process::asked;
-use crate::process::deciding::Deciding;
 use crate::process::deadlines::Deadlines;
+use crate::process::deciding::Deciding;
 use crate::process::manager::{Asked, ProcessManager};
 use crate::stream::AggregateId;
 
@@ -71,7 +71,7 @@ pub(super) async fn hear<P: ProcessManager>(
 ) -> Result<()> {
     match processes.handle(process, transaction, input).await {
         Ok(Outcome::Accepted(_)) => Ok(()),
-        Ok(Outcome::Rejected(_)) => {
+        Ok(Outcome::Rejected(_) | Outcome::Overruled(_)) => {
             tracing::warn!(category = %P::CATEGORY, %process, %transaction, "a process refused what it was to hear");
             Ok(())
         }

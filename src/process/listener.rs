@@ -61,7 +61,9 @@ impl<P: ProcessManager> Projection<ElsewhereRows<CommandHandler<Deciding<P>>>> f
         event: &Event<'_>,
     ) -> Result<(), Failure> {
         match heard(&*self.rules, event)? {
-            Some((process, transaction, input)) => Ok(hear(rows.client(), &process, transaction, input).await?),
+            Some((process, transaction, input)) => {
+                Ok(hear(rows.client(), &process, transaction, input).await?)
+            }
             None => Ok(()),
         }
     }

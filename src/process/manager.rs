@@ -103,8 +103,11 @@ pub trait ProcessManager: Send + Sync + 'static {
     /// # Errors
     /// Any: it is parked, with its process's later ones.
     fn upcast_asked(schema: u16, _old: serde_json::Value) -> Result<Asked<Self>> {
-        Err(Error::invalid(format!("what {} asked for under schema version {schema} cannot be read", Self::CATEGORY))
-            .advice("teach `upcast_asked` to read it, then retry what is parked"))
+        Err(Error::invalid(format!(
+            "what {} asked for under schema version {schema} cannot be read",
+            Self::CATEGORY
+        ))
+        .advice("teach `upcast_asked` to read it, then retry what is parked"))
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) struct Timekeeper<P: ProcessManager> {
 }
 
 /// What all runs stand on.
-pub(super) struct Ground<P: ProcessManager> {
+pub(crate) struct Ground<P: ProcessManager> {
     pub(super) processes: CommandHandler<Deciding<P>>,
     pub(super) deadlines: Arc<Deadlines<P>>,
 }
@@ -48,7 +48,7 @@ impl<P: ProcessManager> Ground<P> {
     ///
     /// # Errors
     /// The first one's that could not be heard. Others were heard all the same.
-    pub(super) async fn tell(&self, partition: PartitionId) -> Result<(usize, Option<Duration>)> {
+    pub(crate) async fn tell(&self, partition: PartitionId) -> Result<(usize, Option<Duration>)> {
         let look = self.deadlines.look(partition).await?;
         let mut told = Ok(0_usize);
         for due in look.due {

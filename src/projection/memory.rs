@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use tokio::runtime::Handle;
 
 use crate::error::Result;
+use crate::feed::JoinPositions;
 use crate::partition::PartitionId;
 use crate::projection::batch::Batch;
 use crate::projection::definition::Definition;
@@ -32,6 +33,7 @@ struct Kept<S> {
     epoch: u64,
     revision: u64,
     position: Position,
+    joined: Option<JoinPositions>,
     state: S,
     parked: HashMap<String, Parked>,
     audit: Vec<Audited>,
@@ -94,6 +96,7 @@ impl<S> Kept<S> {
                 }
             }
             Change::Unpark(cardinal) => drop(self.parked.remove(&cardinal)),
+            Change::Joined(joined) => self.joined = Some(joined),
             Change::Audit(audited) => self.audit.push(audited),
         }
     }
@@ -116,6 +119,7 @@ impl<S: Clone + Default + Send + 'static> View for MemoryView<S> {
                 epoch,
                 revision: 0,
                 position: Position::START,
+                joined: None,
                 state: S::default(),
                 parked: HashMap::new(),
                 audit: Vec::new(),
@@ -133,7 +137,8 @@ impl<S: Clone + Default + Send + 'static> View for MemoryView<S> {
         let kept = places.get_mut(place).filter(|kept| kept.revision == revision);
         let kept = kept.ok_or_else(|| fenced(place))?;
         kept.state = state;
-        Ok(Opened { position: kept.position, revision, parked: kept.parked.values().cloned().collect() })
+        let (position, joined) = (kept.position, kept.joined.clone());
+        Ok(Opened { position, joined, revision, parked: kept.parked.values().cloned().collect() })
     }
 
     async fn run(&self, place: &Place, epoch: u64, mut work: Work<S>) -> Result<(), ViewFailure> {

@@ -47,8 +47,10 @@
 
 mod backoff;
 mod batch;
+mod checkpoint;
 mod daemon;
 mod definition;
+pub mod elsewhere;
 mod event;
 mod failure;
 mod memory;
@@ -65,6 +67,7 @@ mod runner;
 mod seats;
 mod session;
 mod settings;
+mod source;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 mod status;
@@ -75,6 +78,7 @@ mod worker;
 pub use batch::Batch;
 pub use daemon::{Builder, Daemon};
 pub use definition::{Definition, Failure, Projection, project_fn};
+pub use elsewhere::{ElsewhereRows, ElsewhereView, Stamp};
 pub use event::Event;
 pub use failure::ViewFailure;
 pub use memory::MemoryView;

@@ -87,9 +87,11 @@ impl Projections {
         let of_name = self.status().into_iter().filter(|status| status.projection.name() == projection);
         of_name
             .flat_map(|status| {
-                let partition = status.partition;
-                let parked: Vec<_> = status.parked.values().cloned().collect();
-                parked.into_iter().map(move |parked| (partition, parked))
+                let of = |parked: &Parked| match status.joined {
+                    Some(_) => self.store.properties().partitions.of(&parked.cardinal),
+                    None => status.partition,
+                };
+                status.parked.values().map(|parked| (of(parked), parked.clone())).collect::<Vec<_>>()
             })
             .collect()
     }
@@ -133,13 +135,12 @@ impl Projections {
     /// [`Invalid`](ErrorKind::Invalid) when there is no such projection; [`Unavailable`](ErrorKind::Unavailable) when the
     /// aggregate is parked there, or the projection has stopped, with the reason.
     pub async fn wait_for(&self, projection: &str, aggregate: &AggregateId, receipt: Receipt) -> Result<()> {
-        let mut status = self.find(projection, self.partition_of(aggregate))?.status;
-        let is_decided = |status: &Status| {
-            let is_there = status.checkpoint.is_some_and(|checkpoint| checkpoint >= receipt.position);
-            is_there || matches!(status.state, State::Stopped(_))
-        };
+        let partition = self.partition_of(aggregate);
+        let mut status = self.find(projection, partition)?.status;
+        let is_there = |status: &Status| status.has_reached(partition, receipt.position);
+        let is_decided = |status: &Status| is_there(status) || matches!(status.state, State::Stopped(_));
         let status = status.wait_for(is_decided).await.map_err(|_| stopped(projection, "its task ended"))?;
-        if status.checkpoint.is_none_or(|checkpoint| checkpoint < receipt.position) {
+        if !is_there(&status) {
             return Err(stopped(projection, &status.state.to_string()));
         }
         match status.parked.get(aggregate.cardinal()) {

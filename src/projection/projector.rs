@@ -36,8 +36,11 @@ impl<V: View> Projector<V> {
     /// version: `balances v1`.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) when the name breaks a bound.
+    /// [`Invalid`](crate::ErrorKind::Invalid) when the name breaks a bound, or a join has more selections times partitions
+    /// than [`limits::JOIN_POSITIONS`](crate::limits::JOIN_POSITIONS).
     pub fn new(store: Arc<dyn EventStore>, definition: Definition<V::Rows>, view: Arc<V>) -> Result<Self> {
+        definition.check(store.properties().partitions)?;
+        let seats = Arc::new(Seats::new(definition.is_join()));
         Ok(Self {
             id: ProcessorId::new(definition.id().to_string())?,
             store,
@@ -46,7 +49,7 @@ impl<V: View> Projector<V> {
             settings: Settings::default(),
             codecs: Codecs::default(),
             clock: Arc::new(SystemClock),
-            seats: Arc::default(),
+            seats,
         })
     }
 
@@ -91,6 +94,10 @@ impl<V: View> Processor for Projector<V> {
             .clock(Arc::clone(&self.clock));
         self.seats.take(partition, Running { status: runner.status(), requests });
         Box::pin(supervisor::keep(runner))
+    }
+
+    fn spans_partitions(&self) -> bool {
+        self.definition.is_join()
     }
 
     fn status(&self, partition: PartitionId) -> Option<ProcessorStatus> {

@@ -15,13 +15,16 @@
 mod rules;
 
 mod crash;
+mod elsewhere;
 mod exactly_once;
 mod faulty_view;
 mod feed;
 mod fencing;
 mod handlers;
 mod join;
+mod joined;
 mod journal;
+mod ledger;
 mod outage;
 mod parking;
 #[cfg(unix)]

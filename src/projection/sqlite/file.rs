@@ -173,6 +173,8 @@ fn make_schema(connection: &Connection) -> Result<()> {
             connection.pragma_update(None, "application_id", APPLICATION_ID)?;
             connection.pragma_update(None, "user_version", SCHEMA)?;
         }
+        // Came later; a program that does not know it leaves it alone.
+        connection.execute_batch(include_str!("sql/view_joins.sql"))?;
         connection.execute_batch("COMMIT")
     };
     work().map_err(|source| failed("making a view", source))

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
+use crate::feed::JoinPositions;
 use crate::projection::failure::fenced;
 use crate::projection::parked::{Action, Audited, Operator, Parked};
 use crate::projection::place::Place;
@@ -38,7 +39,16 @@ pub(super) fn open(connection: &Connection, place: &Place, epoch: u64, now: Time
         .map_err(fail)?;
     let opened = find(connection, place).map_err(fail)?.ok_or_else(|| fenced(place))?;
     let parked = parked(connection, place).map_err(fail)?;
-    Ok(Opened { position: opened.position, revision: opened.revision, parked })
+    let joined = joined(connection, place)?;
+    Ok(Opened { position: opened.position, joined, revision: opened.revision, parked })
+}
+
+/// The positions of a join that fills the place.
+fn joined(connection: &Connection, place: &Place) -> Result<Option<JoinPositions>> {
+    let fail = |source| failed("reading a join's positions", source);
+    let mut statement = connection.prepare_cached(include_str!("sql/view_joined.sql")).map_err(fail)?;
+    let text = statement.query_row(key(place), |row| row.get::<_, String>(0)).optional().map_err(fail)?;
+    text.map(|text| JoinPositions::parse(&text)).transpose()
 }
 
 /// Demands that the place is where the work says.
@@ -101,6 +111,12 @@ pub(super) fn change(connection: &Connection, place: &Place, change: &Change) ->
                 .execute(params![name, version, partition, cardinal, signed(*more)?]),
             Change::Unpark(cardinal) => prepare(include_str!("sql/view_unpark.sql"))?
                 .execute(params![name, version, partition, cardinal]),
+            Change::Joined(joined) => prepare(include_str!("sql/view_join.sql"))?.execute(params![
+                name,
+                version,
+                partition,
+                joined.text()?
+            ]),
             Change::Audit(audited) => prepare(include_str!("sql/view_audit.sql"))?.execute(params![
                 name,
                 version,
