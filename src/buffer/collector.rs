@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::buffer::destination::DestinationName;
 use crate::buffer::parked;
 use crate::buffer::place::{self, Mark, Place};
-use crate::buffer::publisher::Statuses;
+use crate::buffer::statuses::Statuses;
 use crate::buffer::window::Done;
 use crate::clock::{self, Timestamp};
 use crate::error::{Error, ErrorKind, Result};

@@ -212,9 +212,8 @@ fn unclaimed(write: &mut RowWrite) {
 }
 
 fn removed(write: &mut RowWrite) {
-    if write.change == RowChange::Forget {
-        write.change = RowChange::Remove;
-    }
+    let forgets = write.change == RowChange::Forget;
+    write.change = if forgets { RowChange::Remove } else { write.change.clone() };
 }
 
 fn for_ever(write: &mut RowWrite) {
@@ -222,7 +221,7 @@ fn for_ever(write: &mut RowWrite) {
         RowChange::Put { lives, .. } | RowChange::Claim { lives, .. } | RowChange::Extend { lives } => {
             *lives = None;
         }
-        RowChange::Keep | RowChange::Remove | RowChange::Forget => {}
+        _ => {}
     }
 }
 
