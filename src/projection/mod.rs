@@ -47,10 +47,14 @@
 
 mod backoff;
 mod batch;
+mod bound;
+mod ceiling;
+mod content;
 mod daemon;
 mod definition;
 mod event;
 mod failure;
+mod generation;
 mod memory;
 mod parked;
 mod place;
@@ -59,6 +63,8 @@ pub mod postgres;
 mod progress;
 mod projections;
 mod projector;
+mod rebuild;
+mod rebuild_progress;
 mod repair;
 mod request;
 mod runner;
@@ -73,11 +79,13 @@ mod view;
 mod worker;
 
 pub use batch::Batch;
+pub use content::ContentHash;
 pub use daemon::{Builder, Daemon};
 pub use definition::{Definition, Failure, Projection, project_fn};
 pub use event::Event;
 pub use failure::ViewFailure;
-pub use memory::MemoryView;
+pub use generation::{Ceiling, Demands, Generational, Generations, Hold, Stand, Switched};
+pub use memory::{MemoryContent, MemoryView};
 pub use parked::{Action, Audited, Operator, Parked, Repaired};
 pub use place::{Place, ProjectionId};
 #[cfg(feature = "postgres")]
@@ -85,10 +93,12 @@ pub use postgres::{PostgresRows, PostgresView};
 pub use progress::Progress;
 pub use projections::Projections;
 pub use projector::Projector;
+pub use rebuild::Rebuild;
+pub use rebuild_progress::{Built, RebuildProgress};
 pub use request::{Request, Requests};
 pub use runner::Runner;
 pub use settings::Settings;
 #[cfg(feature = "sqlite")]
-pub use sqlite::{SqliteRows, SqliteView};
+pub use sqlite::{SqliteContent, SqliteRows, SqliteView};
 pub use status::{State, Status};
 pub use view::{Change, Limits, Opened, View, Work};

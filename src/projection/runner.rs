@@ -13,7 +13,10 @@ use crate::event::Record;
 use crate::feed::{Cursor, FeedPage, Wake};
 use crate::metric::Figures;
 use crate::partition::PartitionId;
+use crate::processor::ProcessorId;
 use crate::projection::backoff;
+use crate::projection::bound::Bound;
+use crate::projection::ceiling::Below;
 use crate::projection::definition::Definition;
 use crate::projection::failure::ViewFailure;
 use crate::projection::parked::{Action, Audited, Operator, Parked, kept};
@@ -62,6 +65,7 @@ impl<V: View> Runner<V> {
             clock: Arc::new(SystemClock),
             status: watch::Sender::new(Status::new(projection, partition)),
             figures,
+            bound: None,
         };
         Self { parts, requests, stop, in_vain: 0 }
     }
@@ -84,6 +88,13 @@ impl<V: View> Runner<V> {
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.parts.clock = clock;
+        self
+    }
+
+    /// Builds a generation, and goes no further than its bound. Its figures have a name of their own.
+    pub(super) fn building(mut self, bound: Arc<dyn Bound>, name: &ProcessorId) -> Self {
+        self.parts.bound = Some(bound);
+        self.parts.figures = Figures::of(name, self.parts.place.partition);
         self
     }
 
@@ -131,13 +142,14 @@ impl<V: View> Runner<V> {
         let selection = parts.definition.selection().clone();
         let mut cursor = Cursor::new(Arc::clone(&store), partition, selection, session.position)
             .page_records(parts.settings.batch_records);
-        let mut wake = Wake::new(parts.settings.polling);
+        let mut below = Below::new(parts.bound.clone());
+        let mut wake = Wake::new(below.pauses(parts.settings.polling));
         loop {
             self.operate(&mut session).await?;
             if self.is_told() {
                 return Err(Halt::Told);
             }
-            let page = cursor.next().await?;
+            let page = below.next(&mut cursor).await?;
             self.look(&page)?;
             if page.read_to > session.position {
                 wake.found();
@@ -146,7 +158,7 @@ impl<V: View> Runner<V> {
             }
             self.parts.tell(State::CaughtUp);
             tokio::select! {
-                () = wake.wait(&*store, partition, session.position) => {}
+                () = wake.wait(&*store, partition, below.read_to(session.position)) => {}
                 _ = self.stop.changed() => {}
                 Some(request) = self.requests.recv() => self.repair(&mut session, request).await?,
             }

@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind};
 use crate::event::Record;
 use crate::metric::Figures;
 use crate::projection::batch::Batch;
+use crate::projection::bound::Bound;
 use crate::projection::definition::Definition;
 use crate::projection::failure::ViewFailure;
 use crate::projection::parked::Parked;
@@ -35,6 +36,8 @@ pub(super) struct Parts<V: View> {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) status: watch::Sender<Status>,
     pub(super) figures: Figures,
+    /// Set where a generation is being built.
+    pub(super) bound: Option<Arc<dyn Bound>>,
 }
 
 impl<V: View> Parts<V> {
@@ -73,7 +76,7 @@ impl<V: View> Parts<V> {
         mut changes: Vec<Change>,
     ) -> Result<(), ViewFailure> {
         let events = range.len();
-        let batch = Batch::of(&self.definition, &self.codecs, records, range);
+        let batch = Batch::of(&self.definition, (&self.codecs, self.bound.is_some()), records, range);
         changes.extend(session.waiting(to));
         let told = changes.clone();
         let work = Work {

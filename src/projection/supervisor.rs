@@ -3,9 +3,14 @@
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 
+use tokio::sync::watch;
+
 use crate::error::{Error, ErrorKind, Result};
+use crate::projection::bound::Bound;
+use crate::projection::generation::Ceiling;
 use crate::projection::runner::Runner;
 use crate::projection::status::State;
 use crate::projection::view::View;
@@ -26,6 +31,20 @@ pub(super) async fn keep<V: View>(mut runner: Runner<V>) -> Result<()> {
             return Ok(());
         }
     }
+}
+
+/// The same for a generation that is being built, as long as it is. Then it rests until it is told to stop, so that who
+/// runs it does not begin anew.
+pub(super) async fn build<V: View>(
+    runner: Runner<V>,
+    bound: Arc<dyn Bound>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<()> {
+    if bound.ceiling().await? != Ceiling::Over {
+        keep(runner).await?;
+    }
+    drop(stop.wait_for(|stop| *stop).await);
+    Ok(())
 }
 
 /// A panic of ours becomes an error: one partition fails, and not the others.

@@ -49,7 +49,6 @@ impl Worker {
     }
 
     /// So many of one view: what they leave behind is bounded together.
-    #[cfg(feature = "postgres")]
     pub(super) fn several(count: usize) -> Vec<Self> {
         let alive = Arc::default();
         let one = |_| Self { thread: Mutex::new(None), alive: Arc::clone(&alive), several: count };

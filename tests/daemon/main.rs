@@ -26,6 +26,8 @@ mod outage;
 mod parking;
 #[cfg(unix)]
 mod postgres_view;
+mod rebuild;
+mod rebuild_crash;
 mod sqlite_view;
 mod support;
 mod waiting;
