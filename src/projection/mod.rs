@@ -58,6 +58,7 @@ mod generation;
 mod memory;
 mod parked;
 mod place;
+mod posted;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod progress;
@@ -67,6 +68,7 @@ mod rebuild;
 mod rebuild_progress;
 mod repair;
 mod request;
+mod request_rows;
 mod runner;
 mod seats;
 mod session;
@@ -96,6 +98,7 @@ pub use projector::Projector;
 pub use rebuild::Rebuild;
 pub use rebuild_progress::{Built, RebuildProgress};
 pub use request::{Request, Requests};
+pub use request_rows::{Answer, Asked, RequestRows};
 pub use runner::Runner;
 pub use settings::Settings;
 #[cfg(feature = "sqlite")]

@@ -144,8 +144,10 @@ impl<V: View> Runner<V> {
             .page_records(parts.settings.batch_records);
         let mut below = Below::new(parts.bound.clone());
         let mut wake = Wake::new(below.pauses(parts.settings.polling));
+        let mut looked = None;
         loop {
             self.operate(&mut session).await?;
+            self.look_for_requests(&mut session, &mut looked).await?;
             if self.is_told() {
                 return Err(Halt::Told);
             }

@@ -28,6 +28,7 @@ mod parking;
 mod postgres_view;
 mod rebuild;
 mod rebuild_crash;
+mod requests;
 mod sqlite_view;
 mod support;
 mod waiting;
