@@ -320,7 +320,9 @@ fn what_is_given_up_leaves_nothing_behind_and_another_one_begins_anew() {
         assert_eq!(rebuild.progress().await.unwrap().places.len(), 1);
         let built = directory.path().join("view.db.g2");
         assert!(built.exists());
+        let looked_at = rebuild.view().clone();
         rebuild.give_up().await.unwrap();
+        assert_eq!(looked_at.stands().await.unwrap_err().kind(), ErrorKind::Unavailable);
         assert!(!built.exists());
         assert_eq!(
             view.generations().await.unwrap(),
@@ -331,6 +333,34 @@ fn what_is_given_up_leaves_nothing_behind_and_another_one_begins_anew() {
         // A projection of the view that is not built is in the way.
         let error = next.switch(Demands::none()).await.unwrap_err();
         assert!(error.to_string().contains("was not built as far"), "{error}");
+        live.stop().await.unwrap();
+    });
+}
+
+#[test]
+fn a_process_that_only_reads_finds_the_live_generation_whatever_others_dropped() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("view.db");
+        let (view, reader) = (SqliteView::open(&path).unwrap(), SqliteView::open(&path).unwrap());
+        let store: Arc<dyn EventStore> = Arc::new(memory(1));
+        pay(&*store, "1", &[1, 2]).await;
+        let mut live = start(Arc::clone(&store), Journal::default(), &view, 1, hurried());
+        live.until_caught_up_at(2).await;
+        for round in 2..5 {
+            let mut rebuild = Rebuild::begin(Arc::clone(&store), &view).await.unwrap().settings(hurried());
+            rebuild.project(Journal::default()).unwrap();
+            rebuild.start();
+            rebuild.caught_up().await.unwrap();
+            in_time("a switch", rebuild.switch(Demands::same(SqliteView::all_rows()))).await.unwrap();
+            rebuild.shutdown().await;
+            assert_eq!(view.drop_former().await.unwrap(), 1);
+            assert_eq!(reader.journal(&*store, ONE).await, fold(&*store, ONE).await);
+            assert_eq!(reader.generations().await.unwrap().live, round);
+        }
+        pay(&*store, "1", &[3]).await;
+        live.until_caught_up_at(3).await;
+        assert_eq!(reader.journal(&*store, ONE).await, fold(&*store, ONE).await);
         live.stop().await.unwrap();
     });
 }

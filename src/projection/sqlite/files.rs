@@ -43,8 +43,19 @@ impl Files {
         name.into()
     }
 
-    /// A generation; its file is made where there is none. It blocks.
+    /// A generation whose file is there; the first one is made. It blocks.
     pub(super) fn generation(&self, number: u32) -> Result<Arc<Generation>> {
+        let is_open = locked(&self.open).contains_key(&number);
+        if is_open || number == FIRST || self.path(number).exists() {
+            return self.make(number);
+        }
+        let what = format!("generation {number} of a view is not there: {}", self.path(number).display());
+        Err(Error::new(ErrorKind::Unavailable, what)
+            .advice("it was given up or dropped; open the view again"))
+    }
+
+    /// A generation; its file is made where there is none. It blocks.
+    pub(super) fn make(&self, number: u32) -> Result<Arc<Generation>> {
         let mut open = locked(&self.open);
         if let Some(found) = open.get(&number) {
             return Ok(Arc::clone(found));
@@ -57,6 +68,11 @@ impl Files {
     /// The live generation, and what its file says. It blocks.
     pub(super) fn live(&self) -> Result<(Arc<Generation>, Entry)> {
         let mut number = self.live.load(Ordering::SeqCst);
+        if number != FIRST && !self.path(number).exists() {
+            // Another process has dropped it. The first file leads on.
+            locked(&self.open).remove(&number);
+            number = FIRST;
+        }
         for _ in 0..limits::GENERATIONS_PASSED {
             let generation = self.generation(number)?;
             let entry = generation.read_here(catalogue::find)?;

@@ -35,7 +35,7 @@ impl Generational for SqliteView {
             let connection = writing(&view.files, live.number)?;
             let number = catalogue::build(&connection)?.ok_or_else(nothing_built)?;
             commit(&connection, ErrorKind::Unknown)?;
-            view.files.generation(number)?;
+            view.files.make(number)?;
             Ok(Self { role: Role::Building(number), ..view })
         })
         .await

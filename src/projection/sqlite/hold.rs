@@ -29,7 +29,7 @@ impl SqliteHold {
         let (live, entry) = files.live()?;
         let number = entry.building.ok_or_else(generation::nothing_built)?;
         // Its file is made where it is not there yet.
-        files.generation(number)?;
+        files.make(number)?;
         let connection = writing(files, live.number)?;
         let entry = catalogue::find(&connection)?;
         if entry.successor.is_some() || entry.building != Some(number) {
