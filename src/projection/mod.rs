@@ -40,6 +40,12 @@
 //! - A database that cannot be reached is waited for, for as long as it takes, and parks nothing. A handler that writes
 //!   elsewhere says so with an error of kind [`Unavailable`](crate::ErrorKind::Unavailable).
 //!
+//! # Making a view anew
+//!
+//! A [`Rebuild`] fills another generation of a view's rows from the log's beginning, beside the live one, and switches
+//! readers over at an exact position of each partition. Its events are [replays](Event::is_replay). What operators do about
+//! parked aggregates can be asked for from other processes, by [`RequestRows`].
+//!
 //! # Who may run
 //!
 //! A view lets nobody write below the highest epoch that it was opened with, nor who does not stand where it stands: the

@@ -182,8 +182,8 @@ impl<V: Generational> Rebuild<V> {
     }
 
     /// Switches readers over: holds the live generation where it is for a moment, lets the new one come to exactly there,
-    /// compares, and makes it live in one commit. Runners of the live one then go on with the new one by themselves. They
-    /// must have the rules that were built: start them with these.
+    /// compares, and makes it live in one commit. Runners of the live one then go on with the new one by themselves, where
+    /// they have the version that was built. Stop those of another version before: they would begin anew there.
     ///
     /// # Errors
     /// [`Conflict`](ErrorKind::Conflict) when the two differ in what is demanded, with what differs: the live one goes on,
