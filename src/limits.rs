@@ -101,6 +101,12 @@ pub const KEPT_TEXT_BYTES: usize = 2_048;
 pub const ABANDONED_HANDLERS: usize = 16;
 /// Most requests of operators that wait for one partition of a projection.
 pub const OPERATOR_REQUESTS: usize = 16;
+/// Most requests from other processes that wait for one partition of a projection.
+pub const POSTED_REQUESTS: usize = 64;
+/// Most generations of a view that are passed on the way to the live one.
+pub const GENERATIONS_PASSED: usize = 1_024;
+/// Most positions that a generation may be behind the live one when readers are switched over to it.
+pub const SWITCH_POSITIONS: u64 = 10_000;
 /// Longest name of a processor: a projection's name and version, in bytes.
 pub const PROCESSOR_NAME_BYTES: usize = 96;
 /// Most processors that one worker has the code of.

@@ -36,7 +36,8 @@ pub trait Projection<R>: Send + Sync + 'static {
     /// Applies one event. All that it does to the rows is committed together with the checkpoint, or not at all.
     ///
     /// It is called in the order of the partition's log, once for each event that takes effect, and again for those whose
-    /// transaction was rolled back. It reads no clock and no random numbers if the view is to be the same after a
+    /// transaction was rolled back, and again for all of them when the view is made anew
+    /// ([`is_replay`](Event::is_replay)). It reads no clock and no random numbers if the view is to be the same after a
     /// rebuild.
     ///
     /// # Errors
@@ -212,7 +213,7 @@ pub(super) trait Rules<R>: Send + Sync {
         &'a self,
         rows: &'a mut R,
         records: &'a [Record],
-        codecs: &'a Codecs,
+        with: (&'a Codecs, bool),
         progress: &'a Progress,
     ) -> Local<'a, Result<(), Failure>>;
 
@@ -226,13 +227,13 @@ impl<R: 'static, P: Projection<R>> Rules<R> for Written<P, R> {
         &'a self,
         rows: &'a mut R,
         records: &'a [Record],
-        codecs: &'a Codecs,
+        (codecs, is_replay): (&'a Codecs, bool),
         progress: &'a Progress,
     ) -> Local<'a, Result<(), Failure>> {
         Box::pin(async move {
             for record in records {
                 progress.begin_next();
-                self.0.apply(rows, &Event::new(record, codecs)).await?;
+                self.0.apply(rows, &Event::new(record, codecs, is_replay)).await?;
             }
             Ok(())
         })
@@ -253,13 +254,13 @@ where
         &'a self,
         rows: &'a mut R,
         records: &'a [Record],
-        codecs: &'a Codecs,
+        (codecs, is_replay): (&'a Codecs, bool),
         progress: &'a Progress,
     ) -> Local<'a, Result<(), Failure>> {
         Box::pin(async move {
             for record in records {
                 progress.begin_next();
-                (self.0)(rows, &Event::new(record, codecs))?;
+                (self.0)(rows, &Event::new(record, codecs, is_replay))?;
             }
             Ok(())
         })

@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::partition::PartitionId;
 use crate::processor::Processor;
 use crate::projection::definition::Definition;
+use crate::projection::generation::Generational;
 use crate::projection::parked::{Action, Operator, Parked, Repaired};
 use crate::projection::projector::Projector;
 use crate::projection::seats::{Running, Seats};
@@ -68,6 +69,21 @@ impl Projections {
         view: Arc<V>,
     ) -> Result<Arc<dyn Processor>> {
         let projector = Projector::new(Arc::clone(&self.store), definition, view)?
+            .settings(self.settings.clone())
+            .codecs(self.codecs.clone())
+            .clock(Arc::clone(&self.clock));
+        self.seats.push(projector.seats());
+        Ok(Arc::new(projector))
+    }
+
+    /// Adds a projection that builds a generation.
+    pub(super) fn build<V: Generational>(
+        &mut self,
+        definition: Definition<V::Rows>,
+        (view, number): (Arc<V>, u32),
+    ) -> Result<Arc<dyn Processor>> {
+        let projector = Projector::new(Arc::clone(&self.store), definition, view)?
+            .building(number)?
             .settings(self.settings.clone())
             .codecs(self.codecs.clone())
             .clock(Arc::clone(&self.clock));

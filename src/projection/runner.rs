@@ -13,7 +13,10 @@ use crate::event::Record;
 use crate::feed::FeedPage;
 use crate::metric::Figures;
 use crate::partition::PartitionId;
+use crate::processor::ProcessorId;
 use crate::projection::backoff;
+use crate::projection::bound::Bound;
+use crate::projection::ceiling::Below;
 use crate::projection::checkpoint::Checkpoint;
 use crate::projection::definition::Definition;
 use crate::projection::failure::ViewFailure;
@@ -66,6 +69,7 @@ impl<V: View> Runner<V> {
             clock: Arc::new(SystemClock),
             status: watch::Sender::new(Status::new(projection, partition)),
             figures,
+            bound: None,
         };
         Self { parts, requests, stop, in_vain: 0 }
     }
@@ -88,6 +92,13 @@ impl<V: View> Runner<V> {
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.parts.clock = clock;
+        self
+    }
+
+    /// Builds a generation, and goes no further than its bound. Its figures have a name of their own.
+    pub(super) fn building(mut self, bound: Arc<dyn Bound>, name: &ProcessorId) -> Self {
+        self.parts.bound = Some(bound);
+        self.parts.figures = Figures::of(name, self.parts.place.partition);
         self
     }
 
@@ -133,13 +144,16 @@ impl<V: View> Runner<V> {
         let parts = &self.parts;
         let checkpoint = Checkpoint { position: session.position, joined: session.joined.clone() };
         let log = (&parts.store, parts.place.partition);
-        let mut source = Source::open(log, &parts.definition, &parts.settings, checkpoint)?;
+        let mut below = Below::new(parts.bound.clone());
+        let mut source = Source::open(log, &parts.definition, &below.settings(&parts.settings), checkpoint)?;
+        let mut looked = None;
         loop {
             self.operate(&mut session).await?;
+            self.look_for_requests(&mut session, &mut looked).await?;
             if self.is_told() {
                 return Err(Halt::Told);
             }
-            let page = source.next().await?;
+            let page = below.next(&mut source).await?;
             self.look(&page.feed)?;
             if page.leads_on(session.position, session.joined.as_ref()) {
                 self.process(&mut session, page).await?;

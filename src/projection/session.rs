@@ -15,6 +15,7 @@ use crate::feed::JoinPositions;
 use crate::metric::Figures;
 use crate::partition::PartitionId;
 use crate::projection::batch::Batch;
+use crate::projection::bound::Bound;
 use crate::projection::checkpoint::Checkpoint;
 use crate::projection::definition::Definition;
 use crate::projection::failure::ViewFailure;
@@ -39,6 +40,8 @@ pub(super) struct Parts<V: View> {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) status: watch::Sender<Status>,
     pub(super) figures: Figures,
+    /// Set where a generation is being built.
+    pub(super) bound: Option<Arc<dyn Bound>>,
 }
 
 impl<V: View> Parts<V> {
@@ -96,7 +99,7 @@ impl<V: View> Parts<V> {
     ) -> Result<(), ViewFailure> {
         let (events, Checkpoint { position: to, joined }) = (range.len(), to.into());
         changes.extend(joined.filter(|joined| session.joined.as_ref() != Some(joined)).map(Change::Joined));
-        let batch = Batch::of(&self.definition, &self.codecs, records, range);
+        let batch = Batch::of(&self.definition, (&self.codecs, self.bound.is_some()), records, range);
         changes.extend(session.waiting(to));
         let told = changes.clone();
         let work = Work {

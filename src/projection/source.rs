@@ -137,7 +137,6 @@ impl Merged {
         let own = |joined: &Joined| (self.owner)(&joined.record) == Some(joined.input);
         let records: Vec<Record> = records.into_iter().filter(own).map(|joined| joined.record).collect();
         let order: Vec<_> = records.iter().map(|record| (record.partition, record.position)).collect();
-        let numbers = order.iter().copied().zip(1..).collect();
         let (from, start) = (self.handed_out, self.at.clone());
         self.at.advance(&positions);
         order.iter().for_each(|(partition, position)| self.at.hand_out(*partition, *position));
@@ -149,7 +148,7 @@ impl Merged {
         let oldest = records.first().map(|record| record.recorded_at);
         let head = self.handed_out.plus(self.behind(&end));
         let feed = FeedPage { records, from, read_to: self.handed_out, head, oldest };
-        Ok(Page { feed, path: Path::Join(Box::new(JoinPath { from, start, end, order, numbers })) })
+        Ok(Page { feed, path: Path::Join(Box::new(JoinPath::new(from, (start, end), order))) })
     }
 
     /// How many records lie in the logs behind these positions, selected or not.
@@ -173,6 +172,21 @@ impl Page {
         }
     }
 
+    /// Cuts it behind a position of its place; what lies above, where there is something.
+    pub(super) fn cut(mut self, at: Position) -> (Self, Option<Self>) {
+        let at = at.max(self.feed.from);
+        if self.feed.read_to <= at {
+            return (self, None);
+        }
+        let behind = self.feed.records.partition_point(|record| self.path.position(record) <= at);
+        let records = self.feed.records.split_off(behind);
+        let oldest = records.first().map(|record| record.recorded_at);
+        let feed = FeedPage { records, from: at, read_to: self.feed.read_to, head: self.feed.head, oldest };
+        self.feed.read_to = at;
+        let (below, above) = self.path.cut(at, behind);
+        (Self { feed: self.feed, path: below }, Some(Self { feed, path: above }))
+    }
+
     /// Whether it leads on from a checkpoint.
     pub(super) fn leads_on(&self, position: Position, joined: Option<&JoinPositions>) -> bool {
         let moves = match &self.path {
@@ -190,6 +204,17 @@ impl Path {
             Self::Log(read_to) => Checkpoint::from(*read_to),
             Self::Join(path) => {
                 Checkpoint { position: path.position(path.order.len()), joined: Some(path.end.clone()) }
+            }
+        }
+    }
+
+    /// Cuts it behind a position, and so many records.
+    fn cut(self, at: Position, records: usize) -> (Self, Self) {
+        match self {
+            Self::Log(read_to) => (Self::Log(at), Self::Log(read_to)),
+            Self::Join(path) => {
+                let (below, above) = path.cut(records);
+                (Self::Join(Box::new(below)), Self::Join(Box::new(above)))
             }
         }
     }
@@ -220,6 +245,23 @@ impl Path {
 }
 
 impl JoinPath {
+    fn cut(mut self, records: usize) -> (Self, Self) {
+        let Checkpoint { position, joined } = self.after(records);
+        let between = joined.unwrap_or_default();
+        let order = self.order.split_off(records.min(self.order.len()));
+        let above = Self::new(position, (between.clone(), self.end), order);
+        (Self::new(self.from, (self.start, between), self.order), above)
+    }
+
+    fn new(
+        from: Position,
+        (start, end): (JoinPositions, JoinPositions),
+        order: Vec<(PartitionId, Position)>,
+    ) -> Self {
+        let numbers = order.iter().copied().zip(1..).collect();
+        Self { from, start, end, order, numbers }
+    }
+
     fn number(&self, record: &Record) -> usize {
         self.numbers.get(&(record.partition, record.position)).copied().unwrap_or(0)
     }

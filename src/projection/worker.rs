@@ -44,6 +44,7 @@ pub(super) enum Lost {
 }
 
 impl Worker {
+    #[cfg(feature = "sqlite")]
     pub(super) fn new() -> Self {
         Self { thread: Mutex::new(None), alive: Arc::default(), several: 1 }
     }

@@ -29,6 +29,9 @@ mod outage;
 mod parking;
 #[cfg(unix)]
 mod postgres_view;
+mod rebuild;
+mod rebuild_crash;
+mod requests;
 mod sqlite_view;
 mod support;
 mod waiting;
