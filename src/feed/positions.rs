@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 use crate::error::{Error, Result};
 use crate::partition::PartitionId;
 use crate::stream::Position;
@@ -25,6 +26,7 @@ impl JoinPositions {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid), never for positions of a join.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(crate) fn text(&self) -> Result<String> {
         let fail = |source| Error::invalid("a join's positions cannot be written as JSON").caused_by(source);
         serde_json::to_string(self).map_err(fail)

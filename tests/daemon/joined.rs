@@ -364,14 +364,17 @@ async fn parked_and_retried(at: u64, fault: ViewFault) -> u64 {
     for _ in 0..40 {
         let log: Arc<dyn EventStore> = Arc::new(process.clone());
         let (runner, stop, requests) = runner(log, ONE, ledger.clone(), &faulty, 1);
-        // A retry takes one page after the other, too.
-        let mut runner = runner.settings(Settings { attempts: 2, batch_records: 2, ..small() });
+        // A retry takes one page after the other, too; and copies of an event come in pages of their own.
+        let mut runner = runner.settings(Settings { attempts: 2, batch_records: 1, ..small() });
         let mut status = runner.status();
         let work = async {
             let operator = async {
                 drop(status.wait_for(|status| status.checkpoint >= Some(Position::new(14))).await);
                 ledger.0.mend();
                 pay(&*store, "2", &[8]).await;
+                for _ in 0..at % 9 {
+                    tokio::task::yield_now().await;
+                }
                 while !status.borrow().parked.is_empty() {
                     crate::parking::retry(&requests, "2").await.ok();
                     sidestream::clock::sleep(Duration::from_millis(1)).await;
