@@ -68,13 +68,14 @@ impl Projection<PostgresRows> for Seen {
     async fn apply(&self, rows: &mut PostgresRows, event: &Event<'_>) -> Result<(), Refusal> {
         let partition = i32::from(event.partition().get());
         let (position, version) = (event.position().get().cast_signed(), event.version().get().cast_signed());
-        rows.execute(
+        // Nothing has to be known of its answer here: it is heard before the commit.
+        rows.send(
             "INSERT INTO race (partition, position, stream, version) VALUES ($1, $2, $3, $4)",
-            &[
-                (&partition, Type::INT4),
-                (&position, Type::INT8),
-                (&event.stream().as_str(), Type::TEXT),
-                (&version, Type::INT8),
+            vec![
+                (Box::new(partition), Type::INT4),
+                (Box::new(position), Type::INT8),
+                (Box::new(event.stream().to_string()), Type::TEXT),
+                (Box::new(version), Type::INT8),
             ],
         )
         .await?;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use sidestream::event::Record;
 use sidestream::partition::PartitionId;
+use sidestream::projection::postgres::OwnedParameter;
 use sidestream::projection::postgres::tokio_postgres::types::Type;
 use sidestream::projection::{
     Event, Failure, MemoryView, PostgresRows, PostgresView, Projection, SqliteRows, SqliteView,
@@ -162,10 +163,22 @@ impl Projection<PostgresRows> for Journal {
     }
 }
 
-async fn write(rows: &PostgresRows, event: &Event<'_>, entry: &Entry) -> sidestream::Result<u64> {
+/// Every third entry is waited for; what is sent before it has to stand before it.
+async fn write(rows: &PostgresRows, event: &Event<'_>, entry: &Entry) -> sidestream::Result<()> {
+    let sql = "INSERT INTO journal (partition, position, stream, version, minor) VALUES ($1, $2, $3, $4, $5)";
     let partition = i64::from(event.partition().get());
+    if entry.position % 3 > 0 {
+        let parameters: Vec<OwnedParameter> = vec![
+            (Box::new(partition), Type::INT8),
+            (Box::new(entry.position), Type::INT8),
+            (Box::new(entry.stream.clone()), Type::TEXT),
+            (Box::new(entry.version), Type::INT8),
+            (Box::new(entry.minor), Type::INT8),
+        ];
+        return rows.send(sql, parameters).await;
+    }
     rows.execute(
-        "INSERT INTO journal (partition, position, stream, version, minor) VALUES ($1, $2, $3, $4, $5)",
+        sql,
         &[
             (&partition, Type::INT8),
             (&entry.position, Type::INT8),
@@ -175,6 +188,7 @@ async fn write(rows: &PostgresRows, event: &Event<'_>, entry: &Entry) -> sidestr
         ],
     )
     .await
+    .map(drop)
 }
 
 /// A view whose journal can be read.

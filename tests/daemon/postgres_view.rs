@@ -186,6 +186,52 @@ fn a_handler_cannot_end_its_transaction_and_an_error_that_it_ignores_is_a_failur
     });
 }
 
+/// Sends statements, one of which fails; nobody waits for any of them.
+struct Sender;
+
+impl Projection<PostgresRows> for Sender {
+    const NAME: &'static str = "sender";
+
+    async fn prepare(&self, rows: &mut PostgresRows) -> Result<(), Failure> {
+        Ok(rows.execute_all(&["CREATE TABLE IF NOT EXISTS sent (a int8)"]).await?)
+    }
+
+    async fn apply(&self, rows: &mut PostgresRows, event: &Event<'_>) -> Result<(), Failure> {
+        let number = event.position().get().cast_signed();
+        let sql = "INSERT INTO sent VALUES (1 / ($1 - 500) * 0 + $1)";
+        for _ in 0..3 {
+            rows.send(sql, vec![(Box::new(number), Type::INT8)]).await?;
+        }
+        assert!(rows.send("COMMIT", Vec::new()).await.is_err(), "what is no statement for handlers");
+        // A statement that is waited for sees what was sent before it.
+        if number % 400 == 0 {
+            let seen = rows.query("SELECT count(*) FROM sent WHERE a = $1", &[(&number, Type::INT8)]).await?;
+            assert_eq!(seen[0].get::<_, i64>(0), 3);
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_statement_that_was_sent_and_fails_is_its_events_failure_and_no_others() {
+    run(async {
+        let Some(view) = fresh().await else { return };
+        let store: Arc<dyn EventStore> = Arc::new(memory(1));
+        // Half a unit for each account, so that the one of position 500 has no others behind it.
+        for number in 0..600 {
+            pay(&*store, &format!("a{number}"), &[1]).await;
+        }
+        let mut running = start(store, Sender, &view, 1, hurried());
+        let status = running.until_caught_up_at(600).await;
+        let parked: Vec<_> = status.parked.values().map(|parked| parked.position.get()).collect();
+        assert_eq!(parked, [500], "{status:?}");
+        assert!(status.parked.values().all(|parked| parked.error.contains("division by zero")), "{status:?}");
+        running.stop().await.unwrap();
+        assert_eq!(count(&view, "sent").await, 599 * 3);
+        assert_eq!(count(&view, "(SELECT DISTINCT a FROM sent) AS each").await, 599);
+    });
+}
+
 /// Begins a statement and goes away from it.
 struct Impatient;
 

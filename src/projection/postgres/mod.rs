@@ -6,6 +6,7 @@
 
 mod failure;
 mod options;
+mod pipeline;
 mod place;
 mod rows;
 mod schema;
@@ -15,6 +16,7 @@ mod view;
 mod workers;
 
 pub use options::Options;
+pub use pipeline::OwnedParameter;
 pub use rows::PostgresRows;
 pub use tokio_postgres;
 pub use view::PostgresView;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio_postgres::types::Type;
 
+use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::projection::batch::Batch;
 use crate::projection::failure::{ViewFailure, lost};
@@ -60,6 +61,10 @@ impl Open {
         let worker = taken.worker().ok_or_else(busy)?;
         let done = worker.run(watched, self.timeout, move || (move || revoked.revoke(), job)).await;
         let done = done.map_err(|how| lost(how, self.timeout))?;
+        if clock::within(self.timeout, shared.settle()).await.is_none() {
+            shared.revoke();
+            return Err(unanswered(self.timeout).into());
+        }
         match (done, shared.close()) {
             (_, Some(Trouble::Database(error))) => Err(error.into()),
             (Err(ViewFailure::Handler { index, cause, error }), Some(Trouble::Handler(at, _)))
@@ -91,6 +96,11 @@ impl Open {
             }
         }
     }
+}
+
+fn unanswered(limit: Duration) -> Error {
+    Error::new(ErrorKind::Unavailable, "statements that handlers sent were not answered in time")
+        .expected(format!("answers within {limit:?}"), "none")
 }
 
 fn busy() -> Error {

@@ -118,7 +118,10 @@ DECLARE
     -- What the place of a record is to be raised by to be its position.
     shifts int8[];
 BEGIN
-    PERFORM sidestream.demand_durability(in_quorum);
+    -- Most calls are durable by themselves, and no quorum is demanded of them: asking here spares them a call.
+    IF in_quorum OR current_setting('synchronous_commit') <> 'on' THEN
+        PERFORM sidestream.demand_durability(in_quorum);
+    END IF;
     bases := array_fill(NULL::int8, ARRAY[cardinality(partitions)]);
     times := bases;
     FOR place IN 1 .. cardinality(partitions) LOOP
@@ -146,15 +149,18 @@ BEGIN
         count := count + counts[place];
     END LOOP;
     -- Statements of their own: they have to see what was committed while the locks were waited for.
-    SELECT array_agg(w.k), array_agg(w.head) INTO elsewhere, stands FROM (
-        SELECT k, coalesce(
-            (SELECT r.version FROM sidestream.records r
-                WHERE r.partition = partitions[of_partition[k]] AND r.key = keys[k] ORDER BY r.version DESC LIMIT 1),
-            (SELECT f.floor FROM sidestream.floors f
-                WHERE f.partition = partitions[of_partition[k]] AND f.key = keys[k]),
-            0) AS head
-        FROM unnest(known) AS k WHERE bases[of_partition[k]] IS NOT NULL) w
-    WHERE heads[w.k] <> w.head;
+    IF cardinality(known) > 0 THEN
+        SELECT array_agg(w.k), array_agg(w.head) INTO elsewhere, stands FROM (
+            SELECT k, coalesce(
+                (SELECT r.version FROM sidestream.records r
+                    WHERE r.partition = partitions[of_partition[k]] AND r.key = keys[k]
+                    ORDER BY r.version DESC LIMIT 1),
+                (SELECT f.floor FROM sidestream.floors f
+                    WHERE f.partition = partitions[of_partition[k]] AND f.key = keys[k]),
+                0) AS head
+            FROM unnest(known) AS k WHERE bases[of_partition[k]] IS NOT NULL) w
+        WHERE heads[w.k] <> w.head;
+    END IF;
     -- A stream of which all was removed is no new one.
     IF elsewhere IS NULL AND EXISTS (SELECT FROM sidestream.floors f WHERE f.partition = ANY (partitions)) THEN
         SELECT array_agg(k), array_agg(f.floor) INTO elsewhere, stands
