@@ -41,6 +41,11 @@ fn row() -> Unit {
     Unit::of_rows(vec![RowWrite { key, expected: RowExpected::Free, change }])
 }
 
+fn forgotten() -> Unit {
+    let key = RowKey::new("lease", "7").unwrap();
+    Unit::of_rows(vec![RowWrite { key, expected: RowExpected::Any, change: RowChange::Forget }])
+}
+
 const DEPOSIT: Command = Command::Deposit { minor: 500 };
 const HOLD: Command = Command::Hold { minor: 100 };
 
@@ -71,6 +76,7 @@ fn a_writer_handles_commands_and_changes_nothing_that_is_there() {
         let partition = store.properties().partitions.of("7");
         drop(store.hold(partition).await.unwrap());
         store.append(partition, vec![row()]).await.remove(0).unwrap();
+        store.append(partition, vec![forgotten()]).await.remove(0).unwrap();
         store.close_partitions(&[partition], Timestamp::MAX).await.unwrap();
     });
     for sql in [
@@ -82,7 +88,7 @@ fn a_writer_handles_commands_and_changes_nothing_that_is_there() {
         "DELETE FROM sidestream.migrations",
         "INSERT INTO sidestream.floors VALUES (0, '', 1)",
         "DELETE FROM sidestream.partitions",
-        "DELETE FROM sidestream.guarded_rows",
+        "TRUNCATE sidestream.guarded_rows",
         "CREATE TABLE sidestream.own (id int)",
     ] {
         let told = refusal(&database, &url, sql);
