@@ -52,7 +52,7 @@ impl NatsServer {
         for _ in 0..1_000 {
             let text = std::fs::read_to_string(&file).unwrap_or_default();
             let ports: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-            let address = ports["nats"][0].as_str().unwrap_or_default();
+            let address = ports.pointer("/nats/0").and_then(serde_json::Value::as_str).unwrap_or_default();
             if let Some(Ok(port)) = address.rsplit(':').next().map(str::parse) {
                 return Ok(port);
             }
