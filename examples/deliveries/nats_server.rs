@@ -90,6 +90,13 @@ impl NatsServer {
         }
     }
 
+    /// How many messages the stream holds.
+    #[allow(dead_code, reason = "not everybody asks")]
+    pub(crate) async fn count(&self) -> Result<u64, async_nats::Error> {
+        let stream = jetstream::new(self.client().await).get_stream(STREAM).await?;
+        Ok(stream.cached_info().state.messages)
+    }
+
     /// Everything that the stream holds, in its order.
     pub(crate) async fn stored(&self) -> Result<Vec<Vec<u8>>, async_nats::Error> {
         let stream = jetstream::new(self.client().await).get_stream(STREAM).await?;
