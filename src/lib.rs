@@ -82,10 +82,11 @@
 //! 7. [`side_stream`] and [`protocol`]: the state machine that everything above drives.
 //! 8. [`limits`], [`partition`], [`clock`], [`lease`]: bounds, partitions, time, and who may work until when.
 //! 9. [`feed`] and [`projection`]: following the log, and views that are folded from it, exactly once.
-//! 10. [`processor`], [`cluster`] and [`runtime`]: partitions shared by several processes, and a service as one thing to
+//! 10. [`message`] and [`buffer`]: what a decision tells others, and how it gets there.
+//! 11. [`processor`], [`cluster`] and [`runtime`]: partitions shared by several processes, and a service as one thing to
 //!     start and stop; [`metric`] names the figures that it gives out.
-//! 11. `testkit` (feature): given/when/then and crash-everywhere for deciders, the conformance suite for stores.
-//! 12. `cli` (feature): the program `sidestream`.
+//! 12. `testkit` (feature): given/when/then and crash-everywhere for deciders, the conformance suite for stores.
+//! 13. `cli` (feature): the program `sidestream`.
 //!
 //! # Feature flags
 //!
@@ -122,6 +123,7 @@ pub mod limits;
 pub mod message;
 pub mod metric;
 pub mod partition;
+pub mod process;
 pub mod processor;
 pub mod projection;
 pub mod protocol;

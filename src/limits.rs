@@ -86,16 +86,30 @@ pub const SELECTED_STREAMS: usize = 4_096;
 /// Streams of one generation that a cursor remembers to check that their versions continue; there are two
 /// generations, of about 20 bytes a stream.
 pub const CONTINUITY_STREAMS: usize = 1 << 16;
+/// Most positions that the checkpoint of a projection over a join holds: its selections times the store's partitions.
+pub const JOIN_POSITIONS: usize = 2_048;
 /// Longest name of a projection, in bytes.
 pub const PROJECTION_NAME_BYTES: usize = 64;
 /// Most aggregates that one projection parks in one partition, whatever its settings say.
 pub const PARKED_AGGREGATES: usize = 4_096;
+/// Most aggregates that one projection parks in one place of a view elsewhere: each is a row of the checkpoint's unit.
+pub const PARKED_ELSEWHERE: usize = 128;
+/// Threads that the handlers of one view elsewhere run on, places side by side.
+pub const ELSEWHERE_THREADS: usize = 8;
+/// How much of what was done in one place a view elsewhere keeps: the latest.
+pub const ELSEWHERE_AUDITS: u64 = 128;
 /// Longest text of an error, and of who did what and why, that a view keeps, in bytes.
 pub const KEPT_TEXT_BYTES: usize = 2_048;
 /// Most handlers of one view that never returned and still have a thread.
 pub const ABANDONED_HANDLERS: usize = 16;
 /// Most requests of operators that wait for one partition of a projection.
 pub const OPERATOR_REQUESTS: usize = 16;
+/// Most requests from other processes that wait for one partition of a projection.
+pub const POSTED_REQUESTS: usize = 64;
+/// Most generations of a view that are passed on the way to the live one.
+pub const GENERATIONS_PASSED: usize = 1_024;
+/// Most positions that a generation may be behind the live one when readers are switched over to it.
+pub const SWITCH_POSITIONS: u64 = 10_000;
 /// Longest name of a processor: a projection's name and version, in bytes.
 pub const PROCESSOR_NAME_BYTES: usize = 96;
 /// Most processors that one worker has the code of.
@@ -132,6 +146,8 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 pub const FILE_BATCH: usize = 1_024;
 /// Most bytes that a file sink writes and syncs together, before it takes another message.
 pub const FILE_BATCH_BYTES: usize = 4 << 20;
+/// Largest input of a process's deadline, in bytes of JSON: it waits in a row.
+pub const DEADLINE_BYTES: usize = 32 << 10;
 
 /// The bounds that a service may choose for itself. Plain data: put it into your own configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -26,6 +26,8 @@ use crate::stream::{Position, StreamName, Version};
 
 /// The layout of a stored message.
 const SCHEMA: u16 = 1;
+/// What the framework's own topics begin with.
+const RESERVED: &[u8] = b"sidestream.";
 /// What JSON data is called where nothing else is said.
 const JSON: &str = "application/json";
 /// What a CloudEvents envelope uses itself: no header may be called so.
@@ -56,7 +58,8 @@ impl Topic {
     /// A topic known when the program is compiled; a bad name does not compile.
     ///
     /// # Panics
-    /// In a `const`, at compile time, when the name is empty, too long, or has another character.
+    /// In a `const`, at compile time, when the name is empty, too long, has another character, or begins with
+    /// `sidestream.`, as the framework's own do.
     ///
     /// ```
     /// use sidestream::Topic;
@@ -66,7 +69,18 @@ impl Topic {
     #[allow(clippy::panic, reason = "a const evaluated at compile time")]
     pub const fn new(name: &'static str) -> Self {
         assert!(is_topic(name.as_bytes()), "a topic is 1 to 64 letters, digits, '_', '.' or '-'");
+        assert!(!is_reserved(name.as_bytes()), "'sidestream...' names the framework's own topics");
         Self(Cow::Borrowed(name))
+    }
+
+    /// A topic of the framework's own; no decider has to name it.
+    pub(crate) const fn reserved(name: &'static str) -> Self {
+        Self(Cow::Borrowed(name))
+    }
+
+    /// Whether it is one of the framework's own.
+    pub(crate) fn is_reserved(&self) -> bool {
+        is_reserved(self.0.as_bytes())
     }
 
     /// Reads a name, as a configuration or a person gives it.
@@ -106,6 +120,18 @@ impl From<Topic> for String {
     fn from(topic: Topic) -> Self {
         topic.0.into_owned()
     }
+}
+
+const fn is_reserved(name: &[u8]) -> bool {
+    let mut at = 0;
+    #[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "const fn, at < len of both")]
+    while at < RESERVED.len() {
+        if at >= name.len() || name[at] != RESERVED[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
 }
 
 const fn is_topic(name: &[u8]) -> bool {
@@ -149,6 +175,11 @@ impl Message {
     #[must_use]
     pub fn bytes(topic: Topic, content_type: impl Into<Cow<'static, str>>, data: impl Into<Bytes>) -> Self {
         Self::of(topic, content_type, Ok(Data::Bytes(data.into())))
+    }
+
+    /// A message that is refused for this reason when it is to be recorded.
+    pub(crate) fn wrong(topic: Topic, why: String) -> Self {
+        Self::of(topic, JSON, Err(why))
     }
 
     fn of(topic: Topic, content_type: impl Into<Cow<'static, str>>, data: Result<Data, String>) -> Self {

@@ -120,6 +120,12 @@ pub trait Processor: fmt::Debug + Send + Sync + 'static {
     /// first; after others it is started again.
     fn run(&self, partition: PartitionId, epoch: u64, stop: watch::Receiver<bool>) -> Run;
 
+    /// Whether one run spans all partitions. Then it is run in the first one only, whose lease stands for the whole; if
+    /// nothing is said, each partition has a run of its own.
+    fn spans_partitions(&self) -> bool {
+        false
+    }
+
     /// How its last run in a partition is doing; `None` where it never ran in this process.
     fn status(&self, partition: PartitionId) -> Option<ProcessorStatus>;
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// The layers from the ground up; the names in one layer are modules of the crate. Modules of one layer
 /// may use each other only where `WITHIN` says so.
-const LAYERS: [(&str, &[&str]); 9] = [
+const LAYERS: [(&str, &[&str]); 10] = [
     (
         "words",
         &[
@@ -30,6 +30,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("store", &["store"]),
     ("command", &["command", "feed", "processor"]),
     ("processors", &["projection", "buffer"]),
+    ("processes", &["process"]),
     ("cluster", &["cluster"]),
     ("runtime", &["runtime"]),
     ("shells", &["testkit", "cli"]),

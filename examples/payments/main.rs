@@ -25,6 +25,7 @@ mod replay;
 mod rules;
 mod show;
 mod store;
+mod views;
 
 use std::process::ExitCode;
 

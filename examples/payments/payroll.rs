@@ -15,6 +15,7 @@ use crate::payday::{self, CRASH_AT, OPEN_AT_CRASH, PAID_IN, PAID_IN_MINOR, PEOPL
 use crate::rules::{Account, Command, Event, Hold, Rejection, State};
 use crate::show::{grouped, money, table, time};
 use crate::store::{Choice, Store};
+use crate::views::{Anew, Views};
 
 pub(crate) async fn run(choice: &Choice) -> Result<ExitCode, Failure> {
     println!("A payroll day on {}", choice);
@@ -32,9 +33,15 @@ pub(crate) async fn run(choice: &Choice) -> Result<ExitCode, Failure> {
         recovery.scanned,
         grouped(version.get()),
     );
-    let (tally, took) = pay_everybody(&accounts).await?;
+    let views = Views::follow(choice, store.events()).await?;
+    let (tally, took, anew) = pay_everybody(&accounts, &store).await?;
     println!("4. the whole day sent again from its start: {} answers in {}", tally.total(), time(took));
-    summary(&store, &accounts, &recovery, tally).await
+    summary(&store, &accounts, &recovery, tally).await?;
+    let mut ids = (0..PEOPLE).map(payday::employee).collect::<Result<Vec<_>, _>>()?;
+    ids.push(employer);
+    views.compare((&accounts, &ids), anew).await?;
+    println!("money in = money out. Run it again: nothing is applied twice.");
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Years of deposits, so that the stream is long. Made once; nothing happens when it is there.
@@ -104,20 +111,21 @@ async fn handle(accounts: &CommandHandler<Failing>, send: Send) -> Result<Outcom
 }
 
 /// Sends every command of the day, as the employer's system does after a crash: all of them, from the
-/// start, some more than once.
-async fn pay_everybody(accounts: &Accounts) -> Result<(Tally, Duration), Failure> {
+/// start, some more than once. Half way through, daily totals begin to be read a second time.
+async fn pay_everybody(accounts: &Accounts, store: &Store) -> Result<(Tally, Duration, Anew), Failure> {
     let watch = sidestream::clock::Stopwatch::start();
     let mut tally = Tally::default();
     let mut holds = Vec::new();
     for number in 0..PEOPLE {
         holds.push(copies(accounts, &payday::hold(number)?, payday::copies(number), &mut tally).await?);
     }
+    let anew = Anew::start(store.events())?;
     for number in (0..PEOPLE).zip(holds).filter(|(_, hold)| hold.is_accepted()).map(|(number, _)| number) {
         for send in [payday::pay(number)?, payday::capture(number)?] {
             copies(accounts, &send, payday::copies(number), &mut tally).await?;
         }
     }
-    Ok((tally, watch.elapsed()))
+    Ok((tally, watch.elapsed(), anew))
 }
 
 /// Sends copies of a command at once. All must hear the same.
@@ -142,7 +150,7 @@ async fn summary(
     accounts: &Accounts,
     recovery: &Recovery,
     tally: Tally,
-) -> Result<ExitCode, Failure> {
+) -> Result<(), Failure> {
     let employer = payday::employer()?;
     let left = bank::funds(accounts, &employer).await?;
     let mut paid = 0_i64;
@@ -169,8 +177,7 @@ async fn summary(
     if money_in != money_out {
         return Err(format!("money in {money_in} is not money out {money_out}").into());
     }
-    println!("money in = money out. Run it again: nothing is applied twice.");
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// The account's rules, which fail on holds once they are armed.

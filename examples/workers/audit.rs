@@ -8,8 +8,7 @@ use sidestream::partition::PartitionId;
 use sidestream::{EventStore, Position};
 
 use crate::Failure;
-use crate::options::Options;
-use crate::views::{PROJECTIONS, view};
+use crate::views::{PROJECTIONS, Views};
 
 /// How long is waited until all is applied.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -24,10 +23,10 @@ pub(crate) struct Audited {
 }
 
 /// Compares all views with the log, until nothing is missed or patience ends.
-pub(crate) async fn until_caught_up(store: &dyn EventStore, options: &Options) -> Result<Audited, Failure> {
+pub(crate) async fn until_caught_up(store: &dyn EventStore, views: &Views) -> Result<Audited, Failure> {
     let end = tokio::time::Instant::now() + PATIENCE;
     loop {
-        let audited = audit(store, options).await?;
+        let audited = audit(store, views).await?;
         if audited.missed == 0 || tokio::time::Instant::now() > end {
             return Ok(audited);
         }
@@ -35,13 +34,12 @@ pub(crate) async fn until_caught_up(store: &dyn EventStore, options: &Options) -
     }
 }
 
-async fn audit(store: &dyn EventStore, options: &Options) -> Result<Audited, Failure> {
+async fn audit(store: &dyn EventStore, views: &Views) -> Result<Audited, Failure> {
     let (mut audited, partitions) = (Audited::default(), store.properties().partitions);
     for (name, types) in PROJECTIONS {
-        let view = view(options.views(), name, partitions.get())?;
         for partition in partitions.all() {
             let expected = fold(store, partition, types).await?;
-            audited.compare(&expected, view.seen(partition).await?);
+            audited.compare(&expected, views.seen(name, partition).await?);
         }
     }
     Ok(audited)

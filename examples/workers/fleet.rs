@@ -13,6 +13,7 @@ use crate::Failure;
 use crate::options::Options;
 use crate::service::{self, Told};
 use crate::takeover::Watcher;
+use crate::views::Views;
 
 /// A worker, and how it is reached.
 enum Body {
@@ -40,15 +41,16 @@ pub(crate) struct Course {
 pub(crate) struct Fleet {
     options: Arc<Options>,
     store: Arc<dyn EventStore>,
+    views: Views,
     members: Vec<Member>,
     course: Course,
     chance: u64,
 }
 
 impl Fleet {
-    pub(crate) fn new(options: Arc<Options>, store: Arc<dyn EventStore>) -> Self {
+    pub(crate) fn new(options: Arc<Options>, store: Arc<dyn EventStore>, views: Views) -> Self {
         let chance = options.seed;
-        Self { options, store, members: Vec::new(), course: Course::default(), chance }
+        Self { options, store, views, members: Vec::new(), course: Course::default(), chance }
     }
 
     fn below(&mut self, bound: usize) -> usize {
@@ -77,7 +79,7 @@ impl Fleet {
         let name = format!("worker-{}", self.course.started);
         let url = self.options.store.as_ref().and_then(|store| store.shared());
         let body = match url {
-            None => Body::Task(service::start(&self.options, Arc::clone(&self.store), &name)?),
+            None => Body::Task(service::start(&self.options, Arc::clone(&self.store), &self.views, &name)?),
             Some(url) => Body::Process(self.process(url, &name)?),
         };
         self.members.push(Member { name, body, stopped: None });
@@ -86,7 +88,7 @@ impl Fleet {
 
     fn process(&self, url: &str, name: &str) -> Result<Child, Failure> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["--store", url, "--as-worker", name, "--views"]).arg(self.options.views());
+        command.args(["--store", url, "--as-worker", name]);
         for (option, number) in
             [("--partitions", u64::from(self.options.partitions)), ("--lease-ms", self.options.lease_ms)]
         {

@@ -39,6 +39,7 @@ use crate::fleet::Fleet;
 use crate::options::Options;
 use crate::store::Choice;
 use crate::takeover::Watcher;
+use crate::views::Views;
 
 /// Anything that ends the program: its text says what happened, where, and what to do.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -65,16 +66,12 @@ async fn show(mut options: Options) -> Result<bool, Failure> {
     options.views.get_or_insert_with(|| directory.path().join("views"));
     let choice = options.store.clone().unwrap_or_else(|| Choice::Sqlite(directory.path().join("log.db")));
     options.store = Some(choice.clone());
-    std::fs::create_dir_all(options.views())?;
     let store = choice.open(options.partitions).await?;
-    // Files are made before workers open them: two processes that make the same one are in each other's way.
-    for (name, _) in views::PROJECTIONS {
-        views::view(options.views(), name, store.properties().partitions.get())?;
-    }
+    let views = Views::open(&options, store.properties().partitions.get()).await?;
     let options = Arc::new(options);
     let writer = writer::start(Arc::clone(&store), options.rate);
     let watcher = Watcher::start(Arc::clone(&store))?;
-    let mut fleet = Fleet::new(Arc::clone(&options), Arc::clone(&store));
+    let mut fleet = Fleet::new(Arc::clone(&options), Arc::clone(&store), views.clone());
     let end = tokio::time::Instant::now() + Duration::from_secs(options.seconds);
     fleet.fill().await?;
     while tokio::time::Instant::now() < end {
@@ -83,7 +80,7 @@ async fn show(mut options: Options) -> Result<bool, Failure> {
     }
     let written = writer.stop().await?;
     fleet.calm().await?;
-    let audited = audit::until_caught_up(&*store, &options).await;
+    let audited = audit::until_caught_up(&*store, &views).await;
     let told = fleet.end().await;
     let takeovers = watcher.end().await;
     let report = report::Report::new(written, &audited?, &told, takeovers);

@@ -30,7 +30,8 @@ pub(crate) struct Options {
     /// What happens to workers is drawn from this number.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
-    /// The folder of the views; a temporary one if nothing is said.
+    /// The folder of the views beside a SQLite store; a temporary one if nothing is said. On PostgreSQL they are in the
+    /// store's database.
     #[arg(long)]
     pub(crate) views: Option<PathBuf>,
     /// Be a worker of this name until standard input ends.

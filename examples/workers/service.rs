@@ -12,7 +12,7 @@ use sidestream::runtime::{Runtime, RuntimeSettings};
 
 use crate::Failure;
 use crate::options::Options;
-use crate::views::{PROJECTIONS, definition, view};
+use crate::views::Views;
 
 /// What a worker says of itself when it leaves.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
@@ -40,23 +40,25 @@ impl Told {
 }
 
 /// A service with all projections.
-pub(crate) fn start(options: &Options, store: Arc<dyn EventStore>, name: &str) -> Result<Runtime, Failure> {
+pub(crate) fn start(
+    options: &Options,
+    store: Arc<dyn EventStore>,
+    views: &Views,
+    name: &str,
+) -> Result<Runtime, Failure> {
     let ttl = Duration::from_millis(options.lease_ms);
     let lease = LeaseTimes { ttl, margin: ttl / 10 };
     let cluster = ClusterSettings { name: name.to_owned(), lease, ..ClusterSettings::default() };
-    let partitions = store.properties().partitions.get();
     let settings = RuntimeSettings { cluster, ..RuntimeSettings::default() };
-    let mut builder = Runtime::builder(store).settings(settings);
-    for (name, types) in PROJECTIONS {
-        builder = builder.define(definition(name, types), view(options.views(), name, partitions)?);
-    }
-    Ok(builder.start()?)
+    Ok(views.project(Runtime::builder(store).settings(settings)).start()?)
 }
 
 /// A worker's process: it works until standard input ends, then leaves, and says what it went through.
 pub(crate) async fn until_told(options: &Options, name: &str) -> Result<(), Failure> {
     let choice = options.store.as_ref().ok_or("a worker needs a store")?;
-    let service = start(options, choice.open(options.partitions).await?, name)?;
+    let store = choice.open(options.partitions).await?;
+    let views = Views::open(options, store.properties().partitions.get()).await?;
+    let service = start(options, store, &views, name)?;
     let status = service.cluster();
     tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await??;
     service.shutdown().await;

@@ -41,7 +41,7 @@ impl Choice {
             Self::Sqlite(path) => Arc::new(SqliteStore::builder(path).partitions(count).open()?),
             Self::Postgres(url) => {
                 let options = PostgresStore::builder(url).migrate(true).partitions(count);
-                Arc::new(options.writers(4).readers(4).open().await?)
+                Arc::new(options.writers(2).readers(2).open().await?)
             }
         })
     }

@@ -69,7 +69,7 @@ impl BacklogWatch {
         buffer.check()?;
         let mut lines = Vec::new();
         for destination in buffer.destinations() {
-            let selection = buffer.selection(&destination.topics)?;
+            let selection = buffer.selection(destination)?;
             lines.push(Watched::new(Line::new(
                 Arc::clone(buffer.store()),
                 destination.name.clone(),

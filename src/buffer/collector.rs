@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::buffer::destination::DestinationName;
 use crate::buffer::parked;
 use crate::buffer::place::{self, Mark, Place};
-use crate::buffer::publisher::Statuses;
+use crate::buffer::statuses::Statuses;
 use crate::buffer::window::Done;
 use crate::clock::{self, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
@@ -38,12 +38,22 @@ struct Ground {
     store: Arc<dyn EventStore>,
     selection: Selection,
     retention: Duration,
+    /// Nothing is removed before all of these have begun.
+    destinations: Vec<DestinationName>,
 }
 
 impl Collector {
-    pub(super) fn new(store: Arc<dyn EventStore>, selection: Selection, retention: Duration) -> Result<Self> {
+    pub(super) fn new(
+        store: Arc<dyn EventStore>,
+        selection: Selection,
+        (retention, destinations): (Duration, Vec<DestinationName>),
+    ) -> Result<Self> {
         let id = ProcessorId::new("collect messages")?;
-        Ok(Self { id, ground: Arc::new(Ground { store, selection, retention }), status: Arc::default() })
+        Ok(Self {
+            id,
+            ground: Arc::new(Ground { store, selection, retention, destinations }),
+            status: Arc::default(),
+        })
     }
 }
 
@@ -132,10 +142,14 @@ impl Ground {
         Ok(())
     }
 
-    /// Up to where, and up to when, messages may be removed; `None` where no destination has begun.
+    /// Up to where, and up to when, messages may be removed; `None` where a destination has not begun.
     async fn bounds(&self, partition: PartitionId) -> Result<Option<(Position, Timestamp)>> {
         let which = RowSelection::Prefix { prefix: String::new(), after: None, limit: limits::PAGE_ROWS };
         let page = self.store.rows(RowsRead { partition, space: place::SPACE.to_owned(), which }).await?;
+        let has_begun = |name: &DestinationName| page.rows.iter().any(|row| row.key.key() == name.as_str());
+        if !self.destinations.iter().all(has_begun) {
+            return Ok(None);
+        }
         let mut through = None;
         for row in page.rows.iter().filter(|row| row.key.key() != ROW) {
             let mut done = place::read::<Mark>(row)?.position;

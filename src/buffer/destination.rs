@@ -8,6 +8,7 @@ use crate::buffer::sink::Sink;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::message::Topic;
+use crate::stream::Category;
 
 /// The durable name of a destination: what was sent to it is recorded by it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,6 +50,8 @@ pub struct Destination {
     pub(super) name: DestinationName,
     pub(super) sink: Arc<dyn Sink>,
     pub(super) topics: Vec<Topic>,
+    /// Only those of this category's aggregates, where there is one.
+    pub(super) only: Option<Category>,
     pub(super) source: Arc<str>,
     pub(super) settings: DestinationSettings,
 }
@@ -69,7 +72,14 @@ impl Destination {
                 .expected(format!("1 to {}", limits::SELECTED_TYPES), topics.len()));
         }
         let settings = DestinationSettings::default();
-        Ok(Self { name, sink: Arc::new(sink), topics, source: Arc::from("sidestream"), settings })
+        Ok(Self { name, sink: Arc::new(sink), topics, only: None, source: Arc::from("sidestream"), settings })
+    }
+
+    /// Only messages that this category's aggregates send.
+    #[must_use]
+    pub fn only_of(mut self, category: &Category) -> Self {
+        self.only = Some(category.messages());
+        self
     }
 
     /// With these settings.

@@ -24,7 +24,7 @@ use crate::stream::Category;
 /// How long messages are kept after all destinations have them, if nothing is said.
 const RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// The messages of some deciders, and the destinations that they go to.
+/// The messages of some deciders, and the destinations that they go to: one for a store, with all of them.
 ///
 /// It only says what is to be done: its [`processors`](Self::processors) do it, run by the workers of a
 /// [`Runtime`](crate::runtime::Runtime).
@@ -93,11 +93,11 @@ impl EventBuffer {
         let mut processors: Vec<Arc<dyn Processor>> = Vec::new();
         for destination in &self.destinations {
             let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
-            let selection = self.selection(&destination.topics)?;
+            let selection = self.selection(destination)?;
             processors.push(Arc::new(Publisher::new(store, selection, destination.clone(), clock)?));
         }
-        let topics: Vec<_> = self.topics.iter().cloned().collect();
-        let collector = Collector::new(Arc::clone(&self.store), self.selection(&topics)?, self.retention)?;
+        let names = self.destinations.iter().map(|destination| destination.name.clone()).collect();
+        let collector = Collector::new(Arc::clone(&self.store), self.everything()?, (self.retention, names))?;
         processors.push(Arc::new(collector));
         Ok(processors)
     }
@@ -119,21 +119,31 @@ impl EventBuffer {
         Ok(())
     }
 
-    pub(super) fn store(&self) -> &Arc<dyn EventStore> {
+    pub(crate) fn store(&self) -> &Arc<dyn EventStore> {
         &self.store
     }
 
-    pub(super) fn destinations(&self) -> &[Destination] {
+    pub(crate) fn destinations(&self) -> &[Destination] {
         &self.destinations
     }
 
-    /// The messages of these topics.
-    pub(super) fn selection(&self, topics: &[Topic]) -> Result<Selection> {
-        let mut selection = Selection::messages().types(topics.iter().map(Topic::as_str))?;
-        for category in &self.categories {
-            selection = selection.category(category.clone())?;
+    /// The messages that a destination gets.
+    pub(crate) fn selection(&self, destination: &Destination) -> Result<Selection> {
+        let selection = Selection::messages().types(destination.topics.iter().map(Topic::as_str))?;
+        match &destination.only {
+            Some(category) => selection.category(category.clone()),
+            None => self.of_categories(selection),
         }
-        Ok(selection)
+    }
+
+    /// All messages that any destination gets.
+    fn everything(&self) -> Result<Selection> {
+        let topics = self.destinations.iter().flat_map(|destination| &destination.topics);
+        self.of_categories(Selection::messages().types(topics.map(Topic::as_str))?)
+    }
+
+    fn of_categories(&self, selection: Selection) -> Result<Selection> {
+        self.categories.iter().try_fold(selection, |selection, category| selection.category(category.clone()))
     }
 
     pub(super) fn check(&self) -> Result<()> {
@@ -150,7 +160,8 @@ impl EventBuffer {
             if !names.insert(name) {
                 return Err(Error::invalid(format!("two destinations are called {name}")));
             }
-            if let Some(unknown) = topics.iter().find(|topic| !self.topics.contains(*topic)) {
+            let is_sent = |topic: &Topic| topic.is_reserved() || self.topics.contains(topic);
+            if let Some(unknown) = topics.iter().find(|topic| !is_sent(topic)) {
                 return Err(Error::invalid(format!(
                     "destination {name} wants the topic {unknown}, which nobody sends"
                 ))

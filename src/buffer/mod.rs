@@ -61,6 +61,7 @@ mod sending;
 mod settings;
 mod sink;
 mod sinks;
+mod statuses;
 mod window;
 
 pub use backlog::{Backlog, BacklogLimit, BacklogWatch};

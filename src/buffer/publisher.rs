@@ -1,13 +1,13 @@
 //! A destination as a processor: one run for each partition.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
 use crate::buffer::destination::Destination;
 use crate::buffer::run::{Ground, Publishing};
+use crate::buffer::statuses::Statuses;
 use crate::clock::{Clock, Stopwatch};
 use crate::error::Result;
 use crate::feed::Selection;
@@ -24,20 +24,6 @@ pub struct Publisher {
     id: ProcessorId,
     ground: Arc<Ground>,
     status: Arc<Statuses>,
-}
-
-/// How the runs of a publisher are doing.
-#[derive(Debug, Default)]
-pub(super) struct Statuses(Mutex<BTreeMap<PartitionId, ProcessorStatus>>);
-
-impl Statuses {
-    pub(super) fn tell(&self, partition: PartitionId, status: ProcessorStatus) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, status);
-    }
-
-    pub(super) fn of(&self, partition: PartitionId) -> Option<ProcessorStatus> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&partition).cloned()
-    }
 }
 
 impl Publisher {

@@ -31,8 +31,16 @@ pub struct Member {
     pub name: String,
     /// The processors that it has the code of.
     pub processors: BTreeSet<ProcessorId>,
+    /// Those of them that run once, in the first partition, for all partitions.
+    #[serde(default)]
+    pub spanning: BTreeSet<ProcessorId>,
     /// Most partitions that it holds, over all processors.
     pub most: Option<usize>,
+}
+
+/// Whether a processor runs in a partition: in all of them, or in the first one for all.
+pub(super) fn runs_in(processor: &ProcessorId, partition: PartitionId, members: &BTreeSet<Member>) -> bool {
+    partition == PartitionId::new(0) || !members.iter().any(|member| member.spanning.contains(processor))
 }
 
 /// Who has which lease, as far as was read: `None` is one that anybody may claim.
@@ -57,7 +65,7 @@ pub fn shares(partitions: PartitionCount, members: &BTreeSet<Member>) -> Shares 
             })
             .filter(|(_, total, _, most)| total < most)
             .collect();
-        for _ in partitions.all() {
+        for _ in partitions.all().filter(|partition| runs_in(processor, *partition, members)) {
             let Some((share, total, id, most)) = line.pop_first() else { break };
             let (share, total) = (share.saturating_add(1), total.saturating_add(1));
             if total < most {
@@ -106,7 +114,10 @@ pub fn plan(
         });
         let skipped = before.fold(0_usize, usize::saturating_add);
         let free = holders.iter().filter(|(assignment, holder)| {
-            of_processor(assignment) && holder.is_none() && !held.contains(*assignment)
+            of_processor(assignment)
+                && holder.is_none()
+                && !held.contains(*assignment)
+                && runs_in(processor, assignment.partition, members)
         });
         let mut free: Vec<_> = free.map(|(assignment, _)| assignment.clone()).collect();
         // Those before it are served first; where they do not come, because they read something else, the rest is its own.

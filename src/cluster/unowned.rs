@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::cluster::exchange::Answered;
-use crate::cluster::spread::{Assignment, Member, shares};
+use crate::cluster::spread::{Assignment, Member, runs_in, shares};
 use crate::partition::PartitionCount;
 use crate::processor::ProcessorId;
 
@@ -71,6 +71,7 @@ impl Watch {
         for answered in answered {
             let Ok(leases) = &answered.leases else { continue };
             let announced = members.iter().flat_map(|member| &member.processors);
+            let announced = announced.filter(|processor| runs_in(processor, answered.partition, members));
             let known: BTreeSet<_> = announced.chain(leases.found.keys()).collect();
             self.since.retain(|assignment, _| {
                 assignment.partition != answered.partition || known.contains(&assignment.processor)
@@ -114,5 +115,6 @@ fn cause(
     }
     let shared = shares.iter().filter(|((of, _), _)| of == processor).map(|(_, share)| *share);
     let shared = shared.fold(0_usize, usize::saturating_add);
-    if shared < usize::from(partitions.get()) { UnownedCause::Bound } else { UnownedCause::Unclaimed }
+    let all = partitions.all().filter(|partition| runs_in(processor, *partition, members)).count();
+    if shared < all { UnownedCause::Bound } else { UnownedCause::Unclaimed }
 }

@@ -56,7 +56,10 @@ impl Worker {
         let processors = by_name(processors)?;
         let (id, name) = (clock.new_id(), settings.name.clone());
         let names = processors.keys().cloned().collect();
-        let me = Member { id, name: name.clone(), processors: names, most: settings.most_partitions };
+        let spans = |processor: &Arc<dyn Processor>| processor.spans_partitions();
+        let spanning = processors.iter().filter(|(_, processor)| spans(processor)).map(|(id, _)| id.clone());
+        let (spanning, most) = (spanning.collect(), settings.most_partitions);
+        let me = Member { id, name: name.clone(), processors: names, spanning, most };
         let exchange = Exchange {
             holder: Holder { worker: id, name: name.clone() },
             ttl: settings.lease.ttl,

@@ -79,7 +79,7 @@ impl<D: Decider> Shared<D> {
     }
 
     fn message(&self, index: u32, message: &Message, cause: &Cause) -> Result<NewRecord> {
-        if !D::TOPICS.contains(message.topic()) {
+        if !message.topic().is_reserved() && !D::TOPICS.contains(message.topic()) {
             let known: Vec<_> = D::TOPICS.iter().map(Topic::as_str).collect();
             return Err(Error::invalid(format!("a decision of {} sends to an unknown topic", D::CATEGORY))
                 .expected(format!("one of {known:?}"), message.topic())

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::Record;
 use crate::feed::cursor::Cursor;
 use crate::feed::selection::Selection;
@@ -24,6 +24,8 @@ pub(super) struct Input {
     number: usize,
     cursor: Cursor,
     records: VecDeque<Record>,
+    /// The log's last position when it was read last.
+    head: Position,
 }
 
 impl Input {
@@ -36,7 +38,7 @@ impl Input {
     ) -> Self {
         let cursor =
             Cursor::new(Arc::clone(&store), partition, selection, position).page_records(page_records);
-        Self { store, partition, number, cursor, records: VecDeque::new() }
+        Self { store, partition, number, cursor, records: VecDeque::new(), head: position }
     }
 
     /// The key of its next record, if one was read.
@@ -59,6 +61,11 @@ impl Input {
         self.records.front().map_or(self.cursor.position(), |record| record.position.minus(1))
     }
 
+    /// How far the log went when it was read last.
+    pub(super) fn head(&self) -> Position {
+        self.head
+    }
+
     /// Up to where it has read.
     pub(super) fn read_to(&self) -> Position {
         self.cursor.position()
@@ -73,6 +80,10 @@ impl Input {
             }
             // A page that was begun earlier has records behind it: only an empty one is the head's.
             let page = self.cursor.next().await?;
+            if page.head < page.from {
+                return Err(shorter(self.partition, page.from, page.head));
+            }
+            self.head = page.head;
             let is_head = page.read_to == page.from && !page.has_more();
             self.records.extend(page.records);
             if is_head {
@@ -80,4 +91,11 @@ impl Input {
             }
         }
     }
+}
+
+fn shorter(partition: PartitionId, from: Position, head: Position) -> Error {
+    let what = format!("the log of partition {partition} is shorter than what a join has handed out");
+    Error::new(ErrorKind::LostHistory, what)
+        .expected(format!("at least position {from}"), head)
+        .advice("an older store was restored: restore the right one, or make the view anew")
 }

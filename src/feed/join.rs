@@ -3,17 +3,16 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
 
 use crate::clock::{Stopwatch, Timestamp, sleep};
 use crate::error::{Error, Result};
 use crate::event::Record;
 use crate::feed::input::{Input, Key};
+use crate::feed::positions::JoinPositions;
 use crate::feed::selection::Selection;
 use crate::feed::wake::Pauses;
 use crate::hash::HashSet;
@@ -23,12 +22,6 @@ use crate::stream::Position;
 
 /// Most records of each partition of each input that are read at once.
 const PAGE_RECORDS: usize = 512;
-
-/// Where a join stands: by input and partition, everything up to these positions was handed out. Plain data, to be kept
-/// beside what was made of the records.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct JoinPositions(Vec<Vec<Position>>);
 
 /// One record of a join.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,7 +121,8 @@ impl Join {
     /// a call loses nothing.
     ///
     /// # Errors
-    /// Those of the stores, and [`Corrupt`](crate::ErrorKind::Corrupt) as for a [`Cursor`](super::Cursor). The next call
+    /// Those of the stores, and [`Corrupt`](crate::ErrorKind::Corrupt) as for a [`Cursor`](super::Cursor);
+    /// [`LostHistory`](crate::ErrorKind::LostHistory) when a log is shorter than what was handed out of it. The next call
     /// goes on where this one stopped.
     pub async fn next(&mut self, limit: usize) -> Result<JoinPage> {
         let limit = limit.clamp(1, limits::PAGE_RECORDS);
@@ -148,7 +142,7 @@ impl Join {
 
     /// Returns when there may be more: one of the stores says so, what was read has lain for long enough, or a pause is
     /// over. Polling alone is enough.
-    pub async fn wait(&self, pauses: &Pauses, attempt: u32) {
+    pub fn wait(&self, pauses: &Pauses, attempt: u32) -> impl Future<Output = ()> + Send {
         let left = self.read.front().map(|(since, _)| self.lag.saturating_sub(since.elapsed()));
         let pause = pauses.before(attempt).min(left.unwrap_or(Duration::MAX));
         let mut changes: Vec<_> =
@@ -157,16 +151,29 @@ impl Join {
             let is_one = changes.iter_mut().any(|change| change.as_mut().poll(context).is_ready());
             if is_one { Poll::Ready(()) } else { Poll::Pending }
         });
-        tokio::select! {
-            () = changed => {}
-            () = sleep(pause) => {}
+        // The join itself does not come along: it is not `Sync`.
+        async move {
+            tokio::select! {
+                () = changed => {}
+                () = sleep(pause) => {}
+            }
         }
     }
 
     /// Where it stands: behind all that was handed out.
     #[must_use]
     pub fn positions(&self) -> JoinPositions {
-        let mut inputs = self.inputs.iter().map(Input::position);
+        self.by_input(Input::position)
+    }
+
+    /// How far the logs go, by input and partition, as they were read last.
+    #[must_use]
+    pub fn heads(&self) -> JoinPositions {
+        self.by_input(Input::head)
+    }
+
+    fn by_input(&self, position: impl Fn(&Input) -> Position) -> JoinPositions {
+        let mut inputs = self.inputs.iter().map(position);
         JoinPositions(self.shape.iter().map(|count| inputs.by_ref().take(*count).collect()).collect())
     }
 
@@ -236,14 +243,14 @@ impl Join {
         if self.due <= self.watermark {
             return Ok(false);
         }
-        let (mut seen, mut closed) = (HashSet::default(), Timestamp::MAX);
-        for input in &self.inputs {
-            let properties = input.store.properties();
-            if seen.insert(properties.id) {
-                let partitions: Vec<_> = properties.partitions.all().collect();
-                let times = input.store.close_partitions(&partitions, self.due).await?;
-                closed = times.into_iter().fold(closed, Timestamp::min);
-            }
+        let mut seen = HashSet::default();
+        let stores = self.inputs.iter().filter(|input| seen.insert(input.store.properties().id));
+        let stores: Vec<_> = stores.map(|input| Arc::clone(&input.store)).collect();
+        let mut closed = Timestamp::MAX;
+        for store in stores {
+            let partitions: Vec<_> = store.properties().partitions.all().collect();
+            let times = store.close_partitions(&partitions, self.due).await?;
+            closed = times.into_iter().fold(closed, Timestamp::min);
         }
         let is_news = closed > self.watermark;
         self.watermark = self.watermark.max(closed);

@@ -10,10 +10,12 @@ mod continuity;
 mod cursor;
 mod input;
 mod join;
+mod positions;
 mod selection;
 mod wake;
 
 pub use cursor::{Cursor, FeedPage};
-pub use join::{Join, JoinPage, JoinPositions, Joined};
+pub use join::{Join, JoinPage, Joined};
+pub use positions::JoinPositions;
 pub use selection::Selection;
 pub use wake::{Pauses, Wake};

@@ -109,6 +109,25 @@ impl Selection {
         }
     }
 
+    /// One that selects all that any of these do, and more: as little more as one selection can say. Read by the index of
+    /// types where all of them name types.
+    pub(crate) fn covering(selections: &[Self]) -> Self {
+        let mut types: Vec<EventType> = Vec::new();
+        if selections.iter().all(|selection| !selection.types.is_empty()) {
+            types.extend(selections.iter().flat_map(|selection| selection.types.iter().cloned()));
+            types.sort();
+            types.dedup();
+        }
+        if types.len() > limits::SELECTED_TYPES {
+            types.clear();
+        }
+        let kinds = match selections {
+            [first, rest @ ..] if rest.iter().all(|other| other.kinds == first.kinds) => first.kinds,
+            _ => Kinds::All,
+        };
+        Self { types, kinds, ..Self::default() }
+    }
+
     fn has_category(&self, name: &str) -> bool {
         self.categories.iter().any(|category| category.as_str() == name)
     }

@@ -22,17 +22,17 @@ pub struct Batch<R> {
 
 enum What {
     Prepare,
-    Apply(Arc<Vec<Record>>, Range<usize>, Codecs),
+    Apply(Arc<Vec<Record>>, Range<usize>, Codecs, bool),
 }
 
 impl<R: 'static> Batch<R> {
     pub(super) fn of(
         definition: &Definition<R>,
-        codecs: &Codecs,
+        (codecs, is_replay): (&Codecs, bool),
         records: &Arc<Vec<Record>>,
         range: Range<usize>,
     ) -> Self {
-        let what = What::Apply(Arc::clone(records), range, codecs.clone());
+        let what = What::Apply(Arc::clone(records), range, codecs.clone(), is_replay);
         Self { rules: definition.rules(), what }
     }
 
@@ -47,7 +47,7 @@ impl<R: 'static> Batch<R> {
     pub fn len(&self) -> usize {
         match &self.what {
             What::Prepare => 0,
-            What::Apply(_, range, _) => range.len(),
+            What::Apply(_, range, ..) => range.len(),
         }
     }
 
@@ -89,9 +89,9 @@ impl<R: 'static> Batch<R> {
                 progress.begin_next();
                 self.rules.prepare(rows)
             }
-            What::Apply(records, range, codecs) => {
+            What::Apply(records, range, codecs, is_replay) => {
                 let records = records.get(range.clone()).unwrap_or_default();
-                self.rules.apply_all(rows, records, codecs, progress)
+                self.rules.apply_all(rows, records, (codecs, *is_replay), progress)
             }
         }
     }
@@ -101,7 +101,7 @@ impl<R> fmt::Debug for Batch<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let range = match &self.what {
             What::Prepare => 0..0,
-            What::Apply(_, range, _) => range.clone(),
+            What::Apply(_, range, ..) => range.clone(),
         };
         f.debug_struct("Batch").field("range", &range).finish_non_exhaustive()
     }

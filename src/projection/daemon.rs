@@ -101,7 +101,8 @@ impl Builder {
             .clock(self.clock);
         for (_, make) in projections {
             let processor = make(&mut running)?;
-            for partition in self.store.properties().partitions.all() {
+            let most = if processor.spans_partitions() { 1 } else { usize::MAX };
+            for partition in self.store.properties().partitions.all().take(most) {
                 let run = processor.run(partition, self.epoch, stop.subscribe());
                 // How it ended stands in its status.
                 tasks.spawn(async move { drop(run.await) });

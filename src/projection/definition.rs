@@ -7,9 +7,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::codec::Codecs;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::Record;
 use crate::feed::Selection;
+use crate::limits;
+use crate::partition::PartitionCount;
 use crate::projection::event::Event;
 use crate::projection::place::ProjectionId;
 use crate::projection::progress::Progress;
@@ -34,7 +36,8 @@ pub trait Projection<R>: Send + Sync + 'static {
     /// Applies one event. All that it does to the rows is committed together with the checkpoint, or not at all.
     ///
     /// It is called in the order of the partition's log, once for each event that takes effect, and again for those whose
-    /// transaction was rolled back. It reads no clock and no random numbers if the view is to be the same after a
+    /// transaction was rolled back, and again for all of them when the view is made anew
+    /// ([`is_replay`](Event::is_replay)). It reads no clock and no random numbers if the view is to be the same after a
     /// rebuild.
     ///
     /// # Errors
@@ -51,6 +54,19 @@ pub trait Projection<R>: Send + Sync + 'static {
         Ok(Selection::all())
     }
 
+    /// Several selections, where the projection is over a join of them; none if nothing is said.
+    ///
+    /// Then it follows these, and not [`selection`](Self::selection), over all partitions at once, in the order in which
+    /// the events were recorded ([`Join`](crate::feed::Join)), the same live and in a rebuild. An event that several of
+    /// them select comes once. One runner carries all of it, and the view's checkpoint is the positions of all selections
+    /// in all partitions. To change their number or order is another [`VERSION`](Self::VERSION).
+    ///
+    /// # Errors
+    /// Those of a [`Selection`] that breaks a bound.
+    fn join(&self) -> Result<Vec<Selection>> {
+        Ok(Vec::new())
+    }
+
     /// Makes what the rows need: tables, say. Called each time a partition is opened, in the same transaction, so it
     /// must not mind what is there already.
     ///
@@ -64,7 +80,10 @@ pub trait Projection<R>: Send + Sync + 'static {
 /// A projection as runners take it: its identity, what it follows, and its rules.
 pub struct Definition<R> {
     id: ProjectionId,
+    /// Of a join, one that covers all of its selections.
     selection: Selection,
+    /// The selections of a join.
+    join: Vec<Selection>,
     rules: Arc<dyn Rules<R>>,
 }
 
@@ -75,7 +94,55 @@ impl<R: 'static> Definition<R> {
     /// [`Invalid`](crate::ErrorKind::Invalid) when its name or its selection breaks a bound.
     pub fn of<P: Projection<R>>(projection: P) -> Result<Self> {
         let (id, selection) = (ProjectionId::new(P::NAME, P::VERSION)?, projection.selection()?);
-        Ok(Self { id, selection, rules: Arc::new(Written(projection, PhantomData)) })
+        let join = projection.join()?;
+        Ok(Self { id, selection, join: Vec::new(), rules: Arc::new(Written(projection, PhantomData)) }
+            .join(join))
+    }
+
+    /// The same over a join of these selections, as [`Projection::join`] gives them; as it is where there are none.
+    #[must_use]
+    pub fn join(mut self, selections: impl IntoIterator<Item = Selection>) -> Self {
+        self.join = selections.into_iter().collect();
+        if self.is_join() {
+            self.selection = Selection::covering(&self.join);
+        }
+        self
+    }
+
+    /// The same under another name.
+    pub(crate) fn called(self, name: &str) -> Result<Self> {
+        Ok(Self { id: ProjectionId::new(name, 1)?, ..self })
+    }
+
+    /// Whether it is over a join.
+    #[must_use]
+    pub fn is_join(&self) -> bool {
+        !self.join.is_empty()
+    }
+
+    /// The selections that are joined.
+    pub(super) fn joined(&self) -> &[Selection] {
+        &self.join
+    }
+
+    /// Whether it follows a record.
+    pub(super) fn follows(&self, record: &Record) -> bool {
+        if self.is_join() {
+            self.join.iter().any(|selection| selection.matches(record))
+        } else {
+            self.selection.matches(record)
+        }
+    }
+
+    /// Demands that its checkpoint keeps its bound.
+    pub(super) fn check(&self, partitions: PartitionCount) -> Result<()> {
+        let found = self.join.len().saturating_mul(usize::from(partitions.get()));
+        if found <= limits::JOIN_POSITIONS {
+            return Ok(());
+        }
+        Err(Error::invalid(format!("projection {} joins too many selections", self.id))
+            .expected(format!("at most {} of all partitions together", limits::JOIN_POSITIONS), found)
+            .advice("select more widely, and have the handler pass over the rest"))
     }
 
     /// Its identity.
@@ -84,7 +151,7 @@ impl<R: 'static> Definition<R> {
         &self.id
     }
 
-    /// What it follows.
+    /// What it follows; of a join, at least that.
     #[must_use]
     pub fn selection(&self) -> &Selection {
         &self.selection
@@ -97,8 +164,8 @@ impl<R: 'static> Definition<R> {
 
 impl<R> Clone for Definition<R> {
     fn clone(&self) -> Self {
-        let (id, selection) = (self.id.clone(), self.selection.clone());
-        Self { id, selection, rules: Arc::clone(&self.rules) }
+        let (id, selection, join) = (self.id.clone(), self.selection.clone(), self.join.clone());
+        Self { id, selection, join, rules: Arc::clone(&self.rules) }
     }
 }
 
@@ -107,6 +174,7 @@ impl<R> fmt::Debug for Definition<R> {
         f.debug_struct("Definition")
             .field("id", &self.id)
             .field("selection", &self.selection)
+            .field("join", &self.join)
             .finish_non_exhaustive()
     }
 }
@@ -133,7 +201,7 @@ where
     F: Fn(&mut R, &Event<'_>) -> Result<(), Failure> + Send + Sync + 'static,
 {
     let rules = Arc::new(Function(apply));
-    Ok(Definition { id: ProjectionId::new(name, 1)?, selection, rules })
+    Ok(Definition { id: ProjectionId::new(name, 1)?, selection, join: Vec::new(), rules })
 }
 
 /// A future that stays on its thread.
@@ -145,7 +213,7 @@ pub(super) trait Rules<R>: Send + Sync {
         &'a self,
         rows: &'a mut R,
         records: &'a [Record],
-        codecs: &'a Codecs,
+        with: (&'a Codecs, bool),
         progress: &'a Progress,
     ) -> Local<'a, Result<(), Failure>>;
 
@@ -159,13 +227,13 @@ impl<R: 'static, P: Projection<R>> Rules<R> for Written<P, R> {
         &'a self,
         rows: &'a mut R,
         records: &'a [Record],
-        codecs: &'a Codecs,
+        (codecs, is_replay): (&'a Codecs, bool),
         progress: &'a Progress,
     ) -> Local<'a, Result<(), Failure>> {
         Box::pin(async move {
             for record in records {
                 progress.begin_next();
-                self.0.apply(rows, &Event::new(record, codecs)).await?;
+                self.0.apply(rows, &Event::new(record, codecs, is_replay)).await?;
             }
             Ok(())
         })
@@ -186,13 +254,13 @@ where
         &'a self,
         rows: &'a mut R,
         records: &'a [Record],
-        codecs: &'a Codecs,
+        (codecs, is_replay): (&'a Codecs, bool),
         progress: &'a Progress,
     ) -> Local<'a, Result<(), Failure>> {
         Box::pin(async move {
             for record in records {
                 progress.begin_next();
-                (self.0)(rows, &Event::new(record, codecs))?;
+                (self.0)(rows, &Event::new(record, codecs, is_replay))?;
             }
             Ok(())
         })

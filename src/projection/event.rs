@@ -14,11 +14,20 @@ use crate::stream::{Position, StreamName, Version};
 pub struct Event<'a> {
     record: &'a Record,
     codecs: &'a Codecs,
+    is_replay: bool,
 }
 
 impl<'a> Event<'a> {
-    pub(super) fn new(record: &'a Record, codecs: &'a Codecs) -> Self {
-        Self { record, codecs }
+    pub(super) fn new(record: &'a Record, codecs: &'a Codecs, is_replay: bool) -> Self {
+        Self { record, codecs, is_replay }
+    }
+
+    /// Whether the view's live generation has applied it before: it is applied again to build another one. A handler that
+    /// does something besides its rows does not do that again. A call that repeats one whose transaction was rolled back
+    /// is no replay.
+    #[must_use]
+    pub fn is_replay(&self) -> bool {
+        self.is_replay
     }
 
     /// Its stream.

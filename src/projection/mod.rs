@@ -40,6 +40,12 @@
 //! - A database that cannot be reached is waited for, for as long as it takes, and parks nothing. A handler that writes
 //!   elsewhere says so with an error of kind [`Unavailable`](crate::ErrorKind::Unavailable).
 //!
+//! # Making a view anew
+//!
+//! A [`Rebuild`] fills another generation of a view's rows from the log's beginning, beside the live one, and switches
+//! readers over at an exact position of each partition. Its events are [replays](Event::is_replay). What operators do about
+//! parked aggregates can be asked for from other processes, by [`RequestRows`].
+//!
 //! # Who may run
 //!
 //! A view lets nobody write below the highest epoch that it was opened with, nor who does not stand where it stands: the
@@ -47,24 +53,35 @@
 
 mod backoff;
 mod batch;
+mod bound;
+mod ceiling;
+mod checkpoint;
+mod content;
 mod daemon;
 mod definition;
+pub mod elsewhere;
 mod event;
 mod failure;
+mod generation;
 mod memory;
 mod parked;
 mod place;
+mod posted;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod progress;
 mod projections;
 mod projector;
+mod rebuild;
+mod rebuild_progress;
 mod repair;
 mod request;
+mod request_rows;
 mod runner;
 mod seats;
 mod session;
 mod settings;
+mod source;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 mod status;
@@ -73,11 +90,14 @@ mod view;
 mod worker;
 
 pub use batch::Batch;
+pub use content::ContentHash;
 pub use daemon::{Builder, Daemon};
 pub use definition::{Definition, Failure, Projection, project_fn};
+pub use elsewhere::{ElsewhereRows, ElsewhereView, Stamp};
 pub use event::Event;
 pub use failure::ViewFailure;
-pub use memory::MemoryView;
+pub use generation::{Ceiling, Demands, Generational, Generations, Hold, Stand, Switched};
+pub use memory::{MemoryContent, MemoryView};
 pub use parked::{Action, Audited, Operator, Parked, Repaired};
 pub use place::{Place, ProjectionId};
 #[cfg(feature = "postgres")]
@@ -85,10 +105,13 @@ pub use postgres::{PostgresRows, PostgresView};
 pub use progress::Progress;
 pub use projections::Projections;
 pub use projector::Projector;
+pub use rebuild::Rebuild;
+pub use rebuild_progress::{Built, RebuildProgress};
 pub use request::{Request, Requests};
+pub use request_rows::{Answer, Asked, RequestRows};
 pub use runner::Runner;
 pub use settings::Settings;
 #[cfg(feature = "sqlite")]
-pub use sqlite::{SqliteRows, SqliteView};
+pub use sqlite::{SqliteContent, SqliteRows, SqliteView};
 pub use status::{State, Status};
 pub use view::{Change, Limits, Opened, View, Work};

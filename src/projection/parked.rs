@@ -10,7 +10,7 @@ use crate::limits;
 use crate::stream::Position;
 
 /// An aggregate that a projection could not go on with. Its events wait; all others go on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parked {
     /// Its cardinal id.
     pub cardinal: String,
@@ -55,7 +55,7 @@ impl Operator {
 }
 
 /// What was done to an aggregate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// It was parked.
@@ -91,7 +91,7 @@ impl fmt::Display for Action {
 }
 
 /// Something that was done, kept for good.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Audited {
     /// What.
     pub action: Action,

@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::partition::PartitionId;
 use crate::processor::Processor;
 use crate::projection::definition::Definition;
+use crate::projection::generation::Generational;
 use crate::projection::parked::{Action, Operator, Parked, Repaired};
 use crate::projection::projector::Projector;
 use crate::projection::seats::{Running, Seats};
@@ -75,6 +76,21 @@ impl Projections {
         Ok(Arc::new(projector))
     }
 
+    /// Adds a projection that builds a generation.
+    pub(super) fn build<V: Generational>(
+        &mut self,
+        definition: Definition<V::Rows>,
+        (view, number): (Arc<V>, u32),
+    ) -> Result<Arc<dyn Processor>> {
+        let projector = Projector::new(Arc::clone(&self.store), definition, view)?
+            .building(number)?
+            .settings(self.settings.clone())
+            .codecs(self.codecs.clone())
+            .clock(Arc::clone(&self.clock));
+        self.seats.push(projector.seats());
+        Ok(Arc::new(projector))
+    }
+
     /// How each projection is doing in each partition that it runs or ran in here.
     #[must_use]
     pub fn status(&self) -> Vec<Status> {
@@ -87,9 +103,11 @@ impl Projections {
         let of_name = self.status().into_iter().filter(|status| status.projection.name() == projection);
         of_name
             .flat_map(|status| {
-                let partition = status.partition;
-                let parked: Vec<_> = status.parked.values().cloned().collect();
-                parked.into_iter().map(move |parked| (partition, parked))
+                let of = |parked: &Parked| match status.joined {
+                    Some(_) => self.store.properties().partitions.of(&parked.cardinal),
+                    None => status.partition,
+                };
+                status.parked.values().map(|parked| (of(parked), parked.clone())).collect::<Vec<_>>()
             })
             .collect()
     }
@@ -133,13 +151,12 @@ impl Projections {
     /// [`Invalid`](ErrorKind::Invalid) when there is no such projection; [`Unavailable`](ErrorKind::Unavailable) when the
     /// aggregate is parked there, or the projection has stopped, with the reason.
     pub async fn wait_for(&self, projection: &str, aggregate: &AggregateId, receipt: Receipt) -> Result<()> {
-        let mut status = self.find(projection, self.partition_of(aggregate))?.status;
-        let is_decided = |status: &Status| {
-            let is_there = status.checkpoint.is_some_and(|checkpoint| checkpoint >= receipt.position);
-            is_there || matches!(status.state, State::Stopped(_))
-        };
+        let partition = self.partition_of(aggregate);
+        let mut status = self.find(projection, partition)?.status;
+        let is_there = |status: &Status| status.has_reached(partition, receipt.position);
+        let is_decided = |status: &Status| is_there(status) || matches!(status.state, State::Stopped(_));
         let status = status.wait_for(is_decided).await.map_err(|_| stopped(projection, "its task ended"))?;
-        if status.checkpoint.is_none_or(|checkpoint| checkpoint < receipt.position) {
+        if !is_there(&status) {
             return Err(stopped(projection, &status.state.to_string()));
         }
         match status.parked.get(aggregate.cardinal()) {

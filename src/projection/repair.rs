@@ -61,13 +61,14 @@ impl<V: View> Runner<V> {
         Ok(parked)
     }
 
-    /// Applies what waits, from its first position to the checkpoint, in order and page by page. Each page is one
-    /// transaction, and the next one begins where it ended, whatever happens in between.
+    /// Applies what waits, from its first position to the checkpoint in its partition, in order and page by page. Each page
+    /// is one transaction, and the next one begins where it ended, whatever happens in between.
     async fn catch_up(&mut self, session: &mut Session, mut parked: Parked) -> Result<Repaired, Halt> {
         let parts = &self.parts;
-        let (selection, checkpoint) = (parts.definition.selection().clone(), session.position);
+        let partition = parts.partition_of(&parked.cardinal);
+        let (selection, checkpoint) = (parts.definition.selection().clone(), session.reached(partition));
         let start = parked.position.minus(1);
-        let mut cursor = Cursor::new(Arc::clone(&parts.store), parts.place.partition, selection, start)
+        let mut cursor = Cursor::new(Arc::clone(&parts.store), partition, selection, start)
             .page_records(parts.settings.batch_records);
         let mut repaired = Repaired { applied: 0, parked: None };
         loop {
@@ -75,12 +76,15 @@ impl<V: View> Runner<V> {
             let (mut records, read_to) =
                 page.map_or((Vec::new(), checkpoint), |page| (page.records, page.read_to));
             let is_waiting = |record: &Record| {
-                record.stream.cardinal() == parked.cardinal && record.position <= checkpoint
+                record.stream.cardinal() == parked.cardinal
+                    && record.position <= checkpoint
+                    && self.parts.definition.follows(record)
             };
             records.retain(is_waiting);
             let records = Arc::new(records);
-            let (applied, failure) =
-                self.apply_page(session, &records, &mut parked, read_to.min(checkpoint)).await?;
+            let (applied, failure) = self
+                .apply_page(session, &records, &mut parked, (read_to.min(checkpoint), checkpoint))
+                .await?;
             repaired.applied = repaired.applied.saturating_add(applied);
             if failure {
                 repaired.parked = Some(parked);
@@ -98,7 +102,7 @@ impl<V: View> Runner<V> {
         session: &mut Session,
         records: &Arc<Vec<Record>>,
         parked: &mut Parked,
-        read_to: Position,
+        (read_to, checkpoint): (Position, Position),
     ) -> Result<(u64, bool), Halt> {
         let to = session.position;
         let mut end = records.len();
@@ -114,7 +118,7 @@ impl<V: View> Runner<V> {
                 after.error = kept(cause);
                 after.attempts = after.attempts.saturating_add(1);
             }
-            let is_done = behind.is_none() && read_to >= to;
+            let is_done = behind.is_none() && read_to >= checkpoint;
             let change =
                 if is_done { Change::Unpark(after.cardinal.clone()) } else { Change::Park(after.clone()) };
             match self.parts.commit(session, (records, 0..end), to, vec![change]).await {

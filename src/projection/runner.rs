@@ -10,10 +10,14 @@ use crate::clock::{self, Clock, SystemClock};
 use crate::codec::Codecs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Record;
-use crate::feed::{Cursor, FeedPage, Wake};
+use crate::feed::FeedPage;
 use crate::metric::Figures;
 use crate::partition::PartitionId;
+use crate::processor::ProcessorId;
 use crate::projection::backoff;
+use crate::projection::bound::Bound;
+use crate::projection::ceiling::Below;
+use crate::projection::checkpoint::Checkpoint;
 use crate::projection::definition::Definition;
 use crate::projection::failure::ViewFailure;
 use crate::projection::parked::{Action, Audited, Operator, Parked, kept};
@@ -21,6 +25,7 @@ use crate::projection::place::Place;
 use crate::projection::request::Request;
 use crate::projection::session::{Halt, Parts, Session};
 use crate::projection::settings::Settings;
+use crate::projection::source::{Page, Path, Source};
 use crate::projection::status::{State, Status};
 use crate::projection::view::{Change, View};
 use crate::store::EventStore;
@@ -48,6 +53,8 @@ impl<V: View> Runner<V> {
         requests: mpsc::Receiver<Request>,
         stop: watch::Receiver<bool>,
     ) -> Self {
+        // One runner carries all of a join.
+        let partition = if definition.is_join() { PartitionId::new(0) } else { partition };
         let projection = definition.id().clone();
         let place = Place { projection: projection.clone(), store: store.properties().id, partition };
         let figures = Figures::of(&projection, partition);
@@ -62,6 +69,7 @@ impl<V: View> Runner<V> {
             clock: Arc::new(SystemClock),
             status: watch::Sender::new(Status::new(projection, partition)),
             figures,
+            bound: None,
         };
         Self { parts, requests, stop, in_vain: 0 }
     }
@@ -84,6 +92,13 @@ impl<V: View> Runner<V> {
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.parts.clock = clock;
+        self
+    }
+
+    /// Builds a generation, and goes no further than its bound. Its figures have a name of their own.
+    pub(super) fn building(mut self, bound: Arc<dyn Bound>, name: &ProcessorId) -> Self {
+        self.parts.bound = Some(bound);
+        self.parts.figures = Figures::of(name, self.parts.place.partition);
         self
     }
 
@@ -127,26 +142,28 @@ impl<V: View> Runner<V> {
     async fn serve(&mut self) -> Result<(), Halt> {
         let mut session = self.parts.open().await.map_err(|failure| opening(failure, &self.parts.place))?;
         let parts = &self.parts;
-        let (store, partition) = (Arc::clone(&parts.store), parts.place.partition);
-        let selection = parts.definition.selection().clone();
-        let mut cursor = Cursor::new(Arc::clone(&store), partition, selection, session.position)
-            .page_records(parts.settings.batch_records);
-        let mut wake = Wake::new(parts.settings.polling);
+        let checkpoint = Checkpoint { position: session.position, joined: session.joined.clone() };
+        let log = (&parts.store, parts.place.partition);
+        let mut below = Below::new(parts.bound.clone());
+        let mut source = Source::open(log, &parts.definition, &below.settings(&parts.settings), checkpoint)?;
+        let mut looked = None;
         loop {
             self.operate(&mut session).await?;
+            self.look_for_requests(&mut session, &mut looked).await?;
             if self.is_told() {
                 return Err(Halt::Told);
             }
-            let page = cursor.next().await?;
-            self.look(&page)?;
-            if page.read_to > session.position {
-                wake.found();
+            let page = below.next(&mut source).await?;
+            self.look(&page.feed)?;
+            if page.leads_on(session.position, session.joined.as_ref()) {
                 self.process(&mut session, page).await?;
                 continue;
             }
-            self.parts.tell(State::CaughtUp);
+            if page.is_at_head() {
+                self.parts.tell(State::CaughtUp);
+            }
             tokio::select! {
-                () = wake.wait(&*store, partition, session.position) => {}
+                () = source.wait() => {}
                 _ = self.stop.changed() => {}
                 Some(request) = self.requests.recv() => self.repair(&mut session, request).await?,
             }
@@ -183,14 +200,14 @@ impl<V: View> Runner<V> {
 
     /// Applies a page: as a whole where all goes well. Otherwise what stands before the event that fails is committed,
     /// that event is tried by itself until it succeeds or its aggregate is parked, and the rest follows.
-    async fn process(&mut self, session: &mut Session, page: FeedPage) -> Result<(), Halt> {
-        let FeedPage { mut records, read_to, .. } = page;
-        session.hold(&mut records);
+    async fn process(&mut self, session: &mut Session, page: Page) -> Result<(), Halt> {
+        let Page { feed: FeedPage { mut records, .. }, path } = page;
+        session.hold(&mut records, &path);
         let mut records = Arc::new(records);
         let (mut end, mut failure) = (records.len(), None);
         loop {
             if end > 0 || failure.is_none() {
-                let to = records.get(end).map_or(read_to, |behind| behind.position.minus(1));
+                let to = records.get(end).map_or_else(|| path.end(), |behind| path.before(behind));
                 match self.parts.commit(session, (&records, 0..end), to, Vec::new()).await {
                     Ok(()) => self.in_vain = 0,
                     Err(ViewFailure::Handler { index, cause, error: None }) => {
@@ -201,9 +218,9 @@ impl<V: View> Runner<V> {
                 }
             }
             let Some(cause) = failure.take() else { return Ok(()) };
-            self.insist(session, (&records, end), cause).await?;
+            self.insist(session, (&records, end), &path, cause).await?;
             let mut rest = records.get(end.saturating_add(1)..).unwrap_or_default().to_vec();
-            session.hold(&mut rest);
+            session.hold(&mut rest, &path);
             (end, records) = (rest.len(), Arc::new(rest));
         }
     }
@@ -213,15 +230,16 @@ impl<V: View> Runner<V> {
         &mut self,
         session: &mut Session,
         (records, at): (&Arc<Vec<Record>>, usize),
+        path: &Path,
         mut cause: String,
     ) -> Result<(), Halt> {
         let Some(record) = records.get(at) else { return Ok(()) };
         let (mut attempt, cardinal) = (1_u32, record.stream.cardinal());
         loop {
             let is_due = attempt >= self.parts.settings.attempts;
-            let is_full = session.parked.len() >= self.parts.settings.most_parked();
+            let is_full = session.parked.len() >= self.parts.most_parked();
             if is_due && !is_full {
-                return self.park(session, record, cause, attempt).await;
+                return self.park(session, (record, path.behind(record)), cause, attempt).await;
             }
             self.parts.tell(trouble(record, attempt, &cause, is_due));
             let pause =
@@ -235,7 +253,7 @@ impl<V: View> Runner<V> {
             }
             let range = at..at.saturating_add(1);
             self.parts.figures.retried();
-            match self.parts.commit(session, (records, range), record.position, Vec::new()).await {
+            match self.parts.commit(session, (records, range), path.behind(record), Vec::new()).await {
                 Ok(()) => return Ok(()),
                 Err(ViewFailure::Handler { cause: again, error: None, .. }) => cause = again,
                 Err(failure) => return Err(failed(failure)),
@@ -248,7 +266,7 @@ impl<V: View> Runner<V> {
     async fn park(
         &mut self,
         session: &mut Session,
-        record: &Record,
+        (record, to): (&Record, Checkpoint),
         cause: String,
         attempts: u32,
     ) -> Result<(), Halt> {
@@ -269,7 +287,7 @@ impl<V: View> Runner<V> {
         };
         let audited = Audited { action: Action::Parked, cardinal, position, by, at };
         let changes = vec![Change::Park(parked), Change::Audit(audited)];
-        self.parts.commit(session, (&Arc::default(), 0..0), position, changes).await.map_err(failed)
+        self.parts.commit(session, (&Arc::default(), 0..0), to, changes).await.map_err(failed)
     }
 
     /// Whether it is to stop: it was told so, or nobody is left to tell it.

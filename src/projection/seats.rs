@@ -18,12 +18,20 @@ pub(super) struct Running {
 
 /// Who runs where. A run that ended stays, with the status that it ended in, until the next one takes its seat.
 #[derive(Debug, Default)]
-pub(super) struct Seats(Mutex<BTreeMap<PartitionId, Running>>);
+pub(super) struct Seats {
+    runs: Mutex<BTreeMap<PartitionId, Running>>,
+    /// One run spans all partitions.
+    spans: bool,
+}
 
 impl Seats {
+    pub(super) fn new(spans: bool) -> Self {
+        Self { runs: Mutex::default(), spans }
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PartitionId, Running>> {
         // An entry is whole or not there, so a poisoned lock still guards whole entries.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn take(&self, partition: PartitionId, running: Running) {
@@ -31,6 +39,7 @@ impl Seats {
     }
 
     pub(super) fn find(&self, partition: PartitionId) -> Option<Running> {
+        let partition = if self.spans { PartitionId::new(0) } else { partition };
         self.lock().get(&partition).cloned()
     }
 

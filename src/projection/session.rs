@@ -11,13 +11,18 @@ use crate::clock::Clock;
 use crate::codec::Codecs;
 use crate::error::{Error, ErrorKind};
 use crate::event::Record;
+use crate::feed::JoinPositions;
 use crate::metric::Figures;
+use crate::partition::PartitionId;
 use crate::projection::batch::Batch;
+use crate::projection::bound::Bound;
+use crate::projection::checkpoint::Checkpoint;
 use crate::projection::definition::Definition;
 use crate::projection::failure::ViewFailure;
 use crate::projection::parked::Parked;
 use crate::projection::place::Place;
 use crate::projection::settings::Settings;
+use crate::projection::source::Path;
 use crate::projection::status::{State, Status};
 use crate::projection::view::{Change, Limits, View, Work};
 use crate::store::EventStore;
@@ -35,12 +40,28 @@ pub(super) struct Parts<V: View> {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) status: watch::Sender<Status>,
     pub(super) figures: Figures,
+    /// Set where a generation is being built.
+    pub(super) bound: Option<Arc<dyn Bound>>,
 }
 
 impl<V: View> Parts<V> {
     pub(super) fn limits(&self) -> Limits {
         let timeout = Duration::from_millis(self.settings.handler_ms.max(1));
         Limits { timeout, now: self.clock.now() }
+    }
+
+    /// Most aggregates that may be parked.
+    pub(super) fn most_parked(&self) -> usize {
+        self.settings.most_parked().min(self.view.most_parked())
+    }
+
+    /// The partition that an aggregate of this place is in.
+    pub(super) fn partition_of(&self, cardinal: &str) -> PartitionId {
+        if self.definition.is_join() {
+            self.store.properties().partitions.of(cardinal)
+        } else {
+            self.place.partition
+        }
     }
 
     pub(super) fn tell(&self, state: State) {
@@ -56,7 +77,11 @@ impl<V: View> Parts<V> {
         let opened = opened.inspect_err(|failure| self.count(failure))?;
         let parked = opened.parked.into_iter().map(|parked| (parked.cardinal.clone(), parked)).collect();
         let (position, revision) = (opened.position, opened.revision);
-        let session = Session { position, revision, parked, held: VecDeque::new() };
+        if self.definition.is_join() != opened.joined.is_some() && position > Position::START {
+            return Err(another_kind(&self.place).into());
+        }
+        let joined = self.definition.is_join().then(|| opened.joined.unwrap_or_default());
+        let session = Session { position, joined, revision, parked, held: VecDeque::new() };
         self.tell_place(&session);
         Ok(session)
     }
@@ -69,11 +94,12 @@ impl<V: View> Parts<V> {
         &self,
         session: &mut Session,
         (records, range): (&Arc<Vec<Record>>, Range<usize>),
-        to: Position,
+        to: impl Into<Checkpoint> + Send,
         mut changes: Vec<Change>,
     ) -> Result<(), ViewFailure> {
-        let events = range.len();
-        let batch = Batch::of(&self.definition, &self.codecs, records, range);
+        let (events, Checkpoint { position: to, joined }) = (range.len(), to.into());
+        changes.extend(joined.filter(|joined| session.joined.as_ref() != Some(joined)).map(Change::Joined));
+        let batch = Batch::of(&self.definition, (&self.codecs, self.bound.is_some()), records, range);
         changes.extend(session.waiting(to));
         let told = changes.clone();
         let work = Work {
@@ -109,6 +135,9 @@ impl<V: View> Parts<V> {
     fn tell_place(&self, session: &Session) {
         self.status.send_modify(|status| {
             status.checkpoint = Some(session.position);
+            if status.joined.as_deref() != session.joined.as_ref() {
+                status.joined = session.joined.clone().map(Arc::new);
+            }
             status.head = status.head.max(session.position);
             if *status.parked != session.parked {
                 status.parked = Arc::new(session.parked.clone());
@@ -121,6 +150,8 @@ impl<V: View> Parts<V> {
 /// Where an open place stands.
 pub(super) struct Session {
     pub(super) position: Position,
+    /// Of a join, the positions behind what it has handed out.
+    pub(super) joined: Option<JoinPositions>,
     revision: u64,
     pub(super) parked: BTreeMap<String, Parked>,
     /// Events of parked aggregates behind the position, by position.
@@ -128,8 +159,13 @@ pub(super) struct Session {
 }
 
 impl Session {
+    /// Up to where a partition's log was handed out.
+    pub(super) fn reached(&self, partition: PartitionId) -> Position {
+        self.joined.as_ref().map_or(self.position, |joined| joined.in_partition(partition))
+    }
+
     /// Takes out the events of parked aggregates: they wait.
-    pub(super) fn hold(&mut self, records: &mut Vec<Record>) {
+    pub(super) fn hold(&mut self, records: &mut Vec<Record>, path: &Path) {
         if self.parked.is_empty() {
             return;
         }
@@ -137,7 +173,7 @@ impl Session {
         records.retain(|record| {
             let is_parked = parked.contains_key(record.stream.cardinal());
             if is_parked {
-                held.push_back((record.position, record.stream.cardinal().to_owned()));
+                held.push_back((path.position(record), record.stream.cardinal().to_owned()));
             }
             !is_parked
         });
@@ -171,10 +207,16 @@ impl Session {
                     }
                 }
                 Change::Unpark(cardinal) => drop(self.parked.remove(&cardinal)),
+                Change::Joined(joined) => self.joined = Some(joined),
                 Change::Audit(_) => {}
             }
         }
     }
+}
+
+fn another_kind(place: &Place) -> Error {
+    Error::invalid(format!("{place} was filled by a join, and is none now, or the other way round"))
+        .advice("give the projection another version: it is made anew beside the view that there is")
 }
 
 /// Why a runner does not go on.

@@ -21,6 +21,9 @@ pub struct Settings {
     /// Most aggregates that may be parked in one partition. The partition stops at an event that would park one more, and
     /// goes on by itself once that event succeeds or another aggregate is no longer parked.
     pub parked: usize,
+    /// How long events of a join lie, in milliseconds, before idle partitions are closed for them: see
+    /// [`Join::lag`](crate::feed::Join::lag).
+    pub join_lag_ms: u64,
     /// How long is waited at the log's head while nothing comes.
     pub polling: Pauses,
     /// How long is waited for a database that is down, or before a partition that failed starts again; jitter takes up to
@@ -36,6 +39,7 @@ impl Default for Settings {
             retry: Pauses { shortest_ms: 100, longest_ms: 10_000 },
             handler_ms: 30_000,
             parked: 256,
+            join_lag_ms: 20,
             polling: Pauses::default(),
             outage: Pauses { shortest_ms: 50, longest_ms: 10_000 },
         }

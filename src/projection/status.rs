@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::error::Error;
+use crate::feed::JoinPositions;
 use crate::partition::PartitionId;
 use crate::projection::parked::Parked;
 use crate::projection::place::ProjectionId;
@@ -80,13 +81,17 @@ impl fmt::Display for State {
 pub struct Status {
     /// The projection.
     pub projection: ProjectionId,
-    /// The partition.
+    /// The partition; of a join the first one, which stands for all.
     pub partition: PartitionId,
     /// What it does.
     pub state: State,
-    /// Everything selected up to here has taken effect or is parked; `None` before the place was opened.
+    /// Everything selected up to here has taken effect or is parked; `None` before the place was opened. Of a join, the
+    /// number of events that were handed out.
     pub checkpoint: Option<Position>,
-    /// The log's last position when it was last looked at.
+    /// Of a join, up to where each partition has taken effect or is parked.
+    pub joined: Option<Arc<JoinPositions>>,
+    /// The log's last position when it was last looked at. Of a join, the checkpoint and how many records lie behind it in
+    /// the logs, selected or not.
     pub head: Position,
     /// When the oldest event was recorded that was read and has not taken effect.
     pub oldest: Option<Timestamp>,
@@ -101,9 +106,19 @@ impl Status {
             partition,
             state: State::Starting,
             checkpoint: None,
+            joined: None,
             head: Position::START,
             oldest: None,
             parked: Arc::default(),
+        }
+    }
+
+    /// Whether everything selected has taken effect, or is parked, up to a position of a partition's log.
+    #[must_use]
+    pub fn has_reached(&self, partition: PartitionId, position: Position) -> bool {
+        match &self.joined {
+            Some(joined) => joined.in_partition(partition) >= position,
+            None => self.checkpoint.is_some_and(|checkpoint| checkpoint >= position),
         }
     }
 

@@ -1,7 +1,13 @@
 //! Keeping a runner going.
 
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::processor::caught;
+use crate::projection::bound::Bound;
+use crate::projection::generation::Ceiling;
 use crate::projection::runner::Runner;
 use crate::projection::status::State;
 use crate::projection::view::View;
@@ -23,6 +29,20 @@ pub(super) async fn keep<V: View>(mut runner: Runner<V>) -> Result<()> {
             return Ok(());
         }
     }
+}
+
+/// The same for a generation that is being built, as long as it is. Then it rests until it is told to stop, so that who
+/// runs it does not begin anew.
+pub(super) async fn build<V: View>(
+    runner: Runner<V>,
+    bound: Arc<dyn Bound>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<()> {
+    if bound.ceiling().await? != Ceiling::Over {
+        keep(runner).await?;
+    }
+    drop(stop.wait_for(|stop| *stop).await);
+    Ok(())
 }
 
 fn panicked() -> Error {

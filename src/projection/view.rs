@@ -7,6 +7,8 @@ use async_trait::async_trait;
 
 use crate::clock::Timestamp;
 use crate::error::Result;
+use crate::feed::JoinPositions;
+use crate::limits;
 use crate::projection::batch::Batch;
 use crate::projection::definition::Definition;
 use crate::projection::failure::ViewFailure;
@@ -58,6 +60,11 @@ pub trait View: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable) when the database is down.
     async fn audit(&self, place: &Place, limit: usize) -> Result<Vec<Audited>>;
+
+    /// Most aggregates that it keeps parked in one place; [`limits::PARKED_AGGREGATES`] if nothing is said.
+    fn most_parked(&self) -> usize {
+        limits::PARKED_AGGREGATES
+    }
 }
 
 /// What a call into a user's code may take.
@@ -72,8 +79,10 @@ pub struct Limits {
 /// Where a place stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opened {
-    /// Everything selected up to here has taken effect, or is parked.
+    /// Everything selected up to here has taken effect, or is parked. Of a join it is the number of events.
     pub position: Position,
+    /// Of a place that a join has filled, the positions behind it.
+    pub joined: Option<JoinPositions>,
     /// How often it was opened or committed. It tells this opening from every other.
     pub revision: u64,
     /// What is parked, by cardinal id.
@@ -106,6 +115,8 @@ pub enum Change {
     Waiting(String, u64),
     /// An aggregate is no longer parked.
     Unpark(String),
+    /// A join stands at these positions.
+    Joined(JoinPositions),
     /// Something was done that is kept.
     Audit(Audited),
 }

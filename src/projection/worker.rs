@@ -44,12 +44,12 @@ pub(super) enum Lost {
 }
 
 impl Worker {
+    #[cfg(feature = "sqlite")]
     pub(super) fn new() -> Self {
         Self { thread: Mutex::new(None), alive: Arc::default(), several: 1 }
     }
 
     /// So many of one view: what they leave behind is bounded together.
-    #[cfg(feature = "postgres")]
     pub(super) fn several(count: usize) -> Vec<Self> {
         let alive = Arc::default();
         let one = |_| Self { thread: Mutex::new(None), alive: Arc::clone(&alive), several: count };

@@ -85,7 +85,13 @@ impl EventStore for MemoryStore {
             let now = self.clock.now();
             let log = content.log(partition).map_err(AppendFailure::Refused)?;
             let changed = admission.admit_rows(&unit, now, |key| Ok(log.row(key)))?;
-            log.rows.extend(changed);
+            for (key, row) in changed {
+                if row == KeptRow::NEVER {
+                    log.rows.remove(&key)
+                } else {
+                    log.rows.insert(key, row)
+                };
+            }
             let committed = log.begin(now, unit.is_empty());
             unit.appends.into_iter().for_each(|append| content.write(partition, append));
             Ok(committed)

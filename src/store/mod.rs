@@ -300,7 +300,8 @@ pub trait EventStore: fmt::Debug + Send + Sync + 'static {
     ///   each partition, in commit order, a unit's records next to each other in the order given;
     /// - stamp a unit with a time that never goes back within a partition;
     /// - give a row a revision one higher with every change and an epoch one higher with every claim, removed rows
-    ///   and those put back included, so that neither number is used twice;
+    ///   and those put back included, so that neither number is used twice, and begin both anew for a row that was
+    ///   forgotten;
     /// - tell the expiry of rows by its own clock, and let units of rows only wait for nobody who writes records;
     /// - answer [`Unknown`](AppendFailure::Unknown), and nothing else, where the outcome is not certain;
     /// - refuse a unit that breaks a bound of [`limits`](crate::limits), names a stream twice, a stream of

@@ -6,7 +6,7 @@
 //! Two numbers guard a row. Its *revision* grows with every change, so "as I read it" can be expected. Its *epoch*
 //! grows only when the row is claimed, so "still mine" can be expected, whoever else changed it: a fencing token, as
 //! in Kleppmann's *How to do distributed locking* (2016). Neither is ever used twice, not even for a row that was
-//! removed and put back.
+//! removed and put back; only forgetting a row ([`RowChange::Forget`]) gives its numbers up.
 
 use std::fmt;
 use std::time::Duration;
@@ -141,6 +141,9 @@ pub enum RowChange {
     },
     /// It is gone, and its numbers are kept. Where it is not there, nothing changes.
     Remove,
+    /// It is gone, and so are its numbers, as if it had never been there. For keys that nobody uses again, such as those
+    /// made of an id: whoever expects a number of such a key may find the same number a second time.
+    Forget,
 }
 
 impl RowChange {
@@ -148,7 +151,7 @@ impl RowChange {
     pub(crate) fn value_bytes(&self) -> usize {
         match self {
             Self::Put { value, .. } | Self::Claim { value, .. } => value.len(),
-            Self::Keep | Self::Extend { .. } | Self::Remove => 0,
+            Self::Keep | Self::Extend { .. } | Self::Remove | Self::Forget => 0,
         }
     }
 }
@@ -259,7 +262,7 @@ pub struct RowsPage {
     pub at: Timestamp,
 }
 
-/// What a store keeps of a row, for ever: of one that was removed, the numbers.
+/// What a store keeps of a row, for ever: of one that was removed, the numbers; of one that was forgotten, nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptRow {
     /// As in [`Row`]; 0 where it was never there.
@@ -306,6 +309,7 @@ impl KeptRow {
         };
         let (claims, content) = match (&write.change, &self.content) {
             (RowChange::Keep, _) | (RowChange::Remove, None) => return Ok(None),
+            (RowChange::Forget, _) => return Ok((*self != Self::NEVER).then_some(Self::NEVER)),
             (RowChange::Put { value, lives }, _) => (0, content(value, lives)),
             (RowChange::Claim { value, lives }, _) => (1, content(value, lives)),
             (RowChange::Extend { lives }, Some(found)) => (0, content(&found.value, lives)),

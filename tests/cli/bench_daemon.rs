@@ -46,6 +46,18 @@ fn every_event_is_counted_and_rare_ones_are_read_alone() {
 }
 
 #[test]
+fn a_rebuild_by_one_worker_and_by_two_is_compared() {
+    let folder = folder();
+    let call =
+        ["bench", "daemon", "--events", "2000", "--rebuild", "--cost-us", "1", "--json", "--store", "memory"];
+    let report = Run::of(folder.path(), &call).json();
+    let rebuild = &report["rebuild"];
+    assert_eq!((rebuild["cost_us"].as_u64(), rebuild["workers"].as_u64()), (Some(1), Some(2)), "{report:#}");
+    assert!(rebuild["ratio"].as_f64().expect("a ratio") > 0.0);
+    assert!(rebuild["one_per_second"].as_f64().expect("a rate") > 0.0);
+}
+
+#[test]
 fn a_store_that_is_long_enough_is_not_filled_again() {
     let folder = folder();
     let first = measured(folder.path(), "sqlite:bench.db");

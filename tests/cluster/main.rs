@@ -19,6 +19,7 @@ mod book;
 mod dice;
 mod postgres;
 mod real;
+mod rebuild;
 
 mod simulation;
 #[cfg(unix)]

@@ -39,6 +39,6 @@ fn services_on_postgres_keep_one_view_right() {
             builder.define(in_sqlite(), SqliteView::open(&path).unwrap()).start().expect("started")
         };
         let read = async || read_sqlite(&view).await;
-        share(Arc::clone(&stores[0]), start, read).await;
+        share(Arc::clone(&stores[0]), crate::real::PARTITIONS, start, read).await;
     });
 }

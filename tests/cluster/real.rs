@@ -17,7 +17,7 @@ use sidestream::store::memory::MemoryStore;
 use sidestream::store::{EventStore, StreamAppend, Unit};
 use sidestream::stream::ExpectedVersion;
 use sidestream::testkit::{effort, run};
-use sidestream::{AggregateId, Category, Position, SqliteStore};
+use sidestream::{AggregateId, Category, Position, SqliteStore, Timestamp};
 
 const ACCOUNT: Category = Category::new("account");
 pub const PARTITIONS: u16 = 8;
@@ -103,9 +103,11 @@ pub async fn read_sqlite(view: &SqliteView) -> Seen {
     seen
 }
 
-/// Services come, go and die while events are written; in the end the view is what the log says.
+/// Services come, go and die while events are written; in the end the view, which has so many places, is what the log
+/// says.
 pub async fn share(
     store: Arc<dyn EventStore>,
+    places: u16,
     service: impl Fn(&Arc<dyn EventStore>, String) -> Runtime,
     read: impl AsyncFn() -> Seen,
 ) {
@@ -124,7 +126,7 @@ pub async fn share(
         write(&*store, 200).await;
     }
     let mut cluster = services[0].cluster();
-    let all = cluster.wait_for(|status| status.held.len() == usize::from(PARTITIONS));
+    let all = cluster.wait_for(|status| status.held.len() == usize::from(places));
     drop(crate::in_time("all partitions", all).await.expect("it runs"));
     write(&*store, 100).await;
     let expected = fold(&*store).await;
@@ -160,7 +162,7 @@ fn services_on_a_store_in_memory_keep_one_view_right() {
             });
             seen
         };
-        share(store, start, read).await;
+        share(store, PARTITIONS, start, read).await;
     });
 }
 
@@ -179,6 +181,41 @@ fn services_on_sqlite_keep_one_view_right() {
             builder.define(in_sqlite(), SqliteView::open(&path).unwrap()).start().expect("started")
         };
         let read = async || read_sqlite(&view).await;
-        share(store, start, read).await;
+        share(store, PARTITIONS, start, read).await;
+    });
+}
+
+#[test]
+fn a_join_has_one_place_in_all_services_and_its_view_is_right() {
+    run(async {
+        let count = PartitionCount::new(PARTITIONS).unwrap();
+        let clock = Arc::new(sidestream::clock::SystemClock);
+        let store: Arc<dyn EventStore> = Arc::new(MemoryStore::with(count, Atomicity::Batch, clock));
+        // Time, partition and position of each event, in the order in which they were applied.
+        let view = MemoryView::<Vec<(Timestamp, u16, u64)>>::new();
+        let define = || {
+            let apply = |rows: &mut Vec<(Timestamp, u16, u64)>, event: &Event<'_>| {
+                rows.push((event.recorded_at(), event.partition().get(), event.position().get()));
+                Ok(())
+            };
+            let selections =
+                || Ok([Selection::all().category(ACCOUNT)?, Selection::all().types(["Deposited"])?]);
+            project_fn("seen", Selection::all(), apply).and_then(|defined| Ok(defined.join(selections()?)))
+        };
+        let start = |store: &Arc<dyn EventStore>, name| {
+            let builder = Runtime::builder(Arc::clone(store)).settings(settings(name));
+            builder.define(define(), view.clone()).start().expect("started")
+        };
+        let read = async || {
+            let mut seen: Seen = (0..PARTITIONS).map(|partition| (partition, Vec::new())).collect();
+            view.for_each("seen", |_, rows| {
+                assert!(rows.is_sorted(), "not in the order of their times");
+                for (_, partition, position) in rows {
+                    seen.entry(*partition).or_default().push(*position);
+                }
+            });
+            seen
+        };
+        share(store, 1, start, read).await;
     });
 }

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use sidestream::projection::{Audited, Definition, Limits, Opened, Place, View, ViewFailure, Work};
+use sidestream::projection::{
+    Audited, Ceiling, Definition, Demands, Generational, Generations, Hold, Limits, Opened, Place, Stand,
+    Switched, View, ViewFailure, Work,
+};
 use sidestream::testkit::faults::FaultyStore;
 use sidestream::{Error, ErrorKind, Result};
 
@@ -95,5 +98,70 @@ impl<V: View> View for FaultyView<V> {
 
     async fn audit(&self, place: &Place, limit: usize) -> Result<Vec<Audited>> {
         self.view.audit(place, limit).await
+    }
+}
+
+impl<V> FaultyView<V> {
+    /// The same for calls that answer with an error.
+    async fn ask<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let asked = self.call(async { Ok(work.await?) }).await;
+        asked.map_err(|failure| match failure {
+            ViewFailure::View(error) => error,
+            ViewFailure::Handler { cause, .. } => Error::new(ErrorKind::Invalid, cause),
+        })
+    }
+}
+
+#[async_trait]
+impl<V: Generational> Generational for FaultyView<V> {
+    type Content = V::Content;
+
+    async fn generations(&self) -> Result<Generations> {
+        self.ask(self.view.generations()).await
+    }
+
+    async fn build(&self) -> Result<Self> {
+        let view = self.ask(self.view.build()).await?;
+        Ok(Self { view, process: self.process.clone(), script: Arc::clone(&self.script) })
+    }
+
+    async fn ceiling(&self, place: &Place) -> Result<Ceiling> {
+        self.view.ceiling(place).await
+    }
+
+    async fn stands(&self) -> Result<Vec<Stand>> {
+        self.view.stands().await
+    }
+
+    async fn hold(&self) -> Result<Box<dyn Hold<V::Content>>> {
+        let hold = self.ask(self.view.hold()).await?;
+        let view = FaultyView { view: (), process: self.process.clone(), script: Arc::clone(&self.script) };
+        Ok(Box::new(FaultyHold { hold, view }))
+    }
+
+    async fn give_up(&self) -> Result<()> {
+        self.view.give_up().await
+    }
+
+    async fn drop_former(&self) -> Result<usize> {
+        self.ask(self.view.drop_former()).await
+    }
+}
+
+/// A hold whose switch may fail.
+struct FaultyHold<C> {
+    hold: Box<dyn Hold<C>>,
+    view: FaultyView<()>,
+}
+
+#[async_trait]
+impl<C: Send + Sync + 'static> Hold<C> for FaultyHold<C> {
+    fn stands(&self) -> &[Stand] {
+        self.hold.stands()
+    }
+
+    async fn switch(self: Box<Self>, demands: Demands<C>) -> Result<Switched> {
+        let Self { hold, view } = *self;
+        view.ask(hold.switch(demands)).await
     }
 }

@@ -76,7 +76,7 @@ impl Journal {
         self.bad.lock().unwrap().clear();
     }
 
-    async fn look(&self, minor: i64) -> Result<(), Failure> {
+    pub async fn trouble(&self, minor: i64) -> Result<(), Failure> {
         let bad = self.bad.lock().unwrap().iter().find(|(bad, _)| *bad == minor).copied();
         match bad {
             None => Ok(()),
@@ -103,7 +103,7 @@ impl Projection<Vec<Entry>> for Journal {
     async fn apply(&self, rows: &mut Vec<Entry>, event: &Event<'_>) -> Result<(), Failure> {
         let entry = Entry::of_event(event)?;
         rows.push(entry.clone());
-        self.look(entry.minor).await
+        self.trouble(entry.minor).await
     }
 }
 
@@ -128,7 +128,7 @@ impl Projection<SqliteRows> for Journal {
         };
         write(rows)?;
         let is_bad = self.bad.lock().unwrap().iter().any(|(bad, _)| *bad == entry.minor);
-        self.look(entry.minor).await?;
+        self.trouble(entry.minor).await?;
         if is_bad {
             // A handler that was given up and comes back.
             write(rows)?;
@@ -153,7 +153,7 @@ impl Projection<PostgresRows> for Journal {
         let entry = Entry::of_event(event)?;
         write(rows, event, &entry).await?;
         let is_bad = self.bad.lock().unwrap().iter().any(|(bad, _)| *bad == entry.minor);
-        self.look(entry.minor).await?;
+        self.trouble(entry.minor).await?;
         if is_bad {
             // A handler that was given up and comes back.
             write(rows, event, &entry).await?;

@@ -15,17 +15,23 @@
 mod rules;
 
 mod crash;
+mod elsewhere;
 mod exactly_once;
 mod faulty_view;
 mod feed;
 mod fencing;
 mod handlers;
 mod join;
+mod joined;
 mod journal;
+mod ledger;
 mod outage;
 mod parking;
 #[cfg(unix)]
 mod postgres_view;
+mod rebuild;
+mod rebuild_crash;
+mod requests;
 mod sqlite_view;
 mod support;
 mod waiting;

@@ -112,7 +112,7 @@ fn a_log_that_is_shorter_than_what_was_applied_stops_the_projection() {
     });
 }
 
-struct Older;
+pub struct Older;
 
 impl sidestream::testkit::changed::Changes for Older {
     fn log(&self, page: &mut sidestream::store::LogPage) {

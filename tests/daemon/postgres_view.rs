@@ -284,7 +284,9 @@ fn a_database_without_the_schema_is_refused_with_what_to_do() {
         assert!(error.to_string().contains("run_migrations"), "{error}");
         let builder = PostgresView::builder(&url);
         let both = tokio::join!(builder.run_migrations(), builder.run_migrations());
-        assert_eq!(both.0.unwrap() + both.1.unwrap(), 1, "one of two makes it");
+        let mut steps = [both.0.unwrap(), both.1.unwrap()];
+        steps.sort_unstable();
+        assert!(steps[0] == 0 && steps[1] > 0, "one of two makes it: {steps:?}");
         PostgresView::open(&url).await.unwrap();
     });
 }

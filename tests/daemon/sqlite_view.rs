@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use sidestream::ErrorKind;
-use sidestream::projection::{Event, Failure, Projection, SqliteRows, SqliteView, project_fn};
+use sidestream::projection::{
+    Event, Failure, Generational, Generations, Projection, SqliteRows, SqliteView, project_fn,
+};
 use sidestream::store::EventStore;
 use sidestream::store::sqlite::SqliteStore;
 use sidestream::testkit::run;
@@ -207,4 +209,33 @@ impl Projection<SqliteRows> for Broken {
     async fn apply(&self, _rows: &mut SqliteRows, _event: &Event<'_>) -> Result<(), Failure> {
         Ok(())
     }
+}
+
+#[test]
+fn a_view_of_the_first_schema_is_brought_up_to_date_and_goes_on() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("view.db");
+        let store: Arc<dyn EventStore> = Arc::new(memory(1));
+        pay(&*store, "1", &[1, 2]).await;
+        let view = SqliteView::open(&path).unwrap();
+        let mut running = start(Arc::clone(&store), Journal::default(), &view, 1, hurried());
+        running.until_caught_up_at(2).await;
+        running.stop().await.unwrap();
+        drop(view);
+        // As it was before there were generations.
+        let old = rusqlite::Connection::open(&path).unwrap();
+        old.execute_batch("DROP TABLE sidestream_generation; PRAGMA user_version = 1").unwrap();
+        drop(old);
+        let view = SqliteView::open(&path).unwrap();
+        assert_eq!(
+            view.generations().await.unwrap(),
+            Generations { live: 1, building: None, former: vec![] }
+        );
+        pay(&*store, "1", &[3]).await;
+        let mut running = start(Arc::clone(&store), Journal::default(), &view, 2, hurried());
+        running.until_caught_up_at(3).await;
+        running.stop().await.unwrap();
+        assert_eq!(view.journal(&*store, ONE).await, fold(&*store, ONE).await);
+    });
 }

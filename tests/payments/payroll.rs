@@ -1,6 +1,8 @@
 //! The payroll day.
 
-use crate::program::{Run, folder, run};
+use sidestream::projection::sqlite::rusqlite::Connection;
+
+use crate::program::{Run, folder, number, run};
 
 /// A third of the commands is sent twice or more: 150 holds, 147 payments and captures, and their copies.
 const SENT: i64 = 665;
@@ -35,4 +37,34 @@ fn a_day_with_a_crash_happens_once_and_a_second_run_applies_nothing() {
     assert_eq!((again.figure("replayed"), again.figure("refused")), (copies, day.figure("refused")));
     let events = "events in the employer's stream";
     assert_eq!(again.figure(events), day.figure(events));
+}
+
+#[test]
+fn views_follow_the_day_and_a_view_that_says_otherwise_fails_the_program() {
+    let folder = folder();
+    let day = run(folder.path(), &[]).succeeded();
+    assert_eq!(day.figure("available") + day.figure("held"), day.figure("money in"), "{}", day.stdout);
+    assert_eq!(day.figure("accounts"), 148, "147 people and the employer");
+    assert!(day.stdout.contains("daily totals = a second reading"), "{}", day.stdout);
+    let totals: Vec<_> =
+        day.rows().into_iter().filter(|row| row.len() == 6 && row[0] != "daily totals").collect();
+    // A day may end while it runs.
+    let sum = |column: usize| totals.iter().map(|row| number(&row[column])).sum::<i64>();
+    assert!((1..=2).contains(&totals.len()), "{totals:?}");
+    assert_eq!(sum(1) - sum(3), day.figure("money in"), "what came in, less what went out");
+    assert_eq!((sum(2), sum(4), sum(5)), (sum(3), 0, 3), "three bonuses were refused");
+
+    // A second run goes on with the views that are there.
+    let again = run(folder.path(), &[]).succeeded();
+    assert_eq!(again.figure("available"), day.figure("available"));
+    let views = folder.path().join("payments.views.db");
+    let spoil = |sql: &str| {
+        let connection = Connection::open(&views).unwrap();
+        assert_eq!(connection.execute(sql, []).unwrap(), 1);
+    };
+    spoil("UPDATE balances SET available = available + 1 WHERE account = 'employee-7'");
+    run(folder.path(), &[]).failed_with(&["the view of balances differs", "employee-7"]);
+    spoil("UPDATE balances SET available = available - 1 WHERE account = 'employee-7'");
+    spoil("UPDATE daily_totals_order SET digest = digest + 1");
+    run(folder.path(), &[]).failed_with(&["read a second time"]);
 }

@@ -126,6 +126,8 @@ fn a_payroll_day_crashes_and_recovers_there_too() {
         let told = run(folder.path(), &["payroll", "--store", &url]).succeeded();
         assert!(told.stdout.contains("money in = money out"), "{told:?}");
         assert_eq!(told.figure("money in"), told.figure("money out: paid + left + held"));
+        assert_eq!(told.figure("available") + told.figure("held"), told.figure("money in"));
+        assert!(told.stdout.contains("daily totals = a second reading"), "{told:?}");
     }
 }
 

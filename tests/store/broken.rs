@@ -62,6 +62,7 @@ enum Rule {
     ForgetsRowsWithoutRecords,
     ReusesNumbers,
     LivesForEver,
+    RemovesWhatIsForgotten,
     ListsRemovedRows,
     IgnoresPrefixes,
     RowsWithoutBounds,
@@ -69,6 +70,7 @@ enum Rule {
     ClosesNothing,
     ClosingGoesBack,
     ClosesTooEarly,
+    SplitsMessagesOff,
 }
 
 struct Broken {
@@ -130,6 +132,8 @@ impl BrokenStore {
             Rule::ForgetsRowsWithoutRecords if unit.is_empty() => unit.rows.clear(),
             Rule::ReusesNumbers => unit.rows.iter_mut().for_each(unclaimed),
             Rule::LivesForEver => unit.rows.iter_mut().for_each(for_ever),
+            Rule::RemovesWhatIsForgotten => unit.rows.iter_mut().for_each(removed),
+            Rule::SplitsMessagesOff => unit.appends.truncate(1),
             Rule::RowsWithoutBounds => {
                 unit.rows.truncate(256);
                 unit.rows.dedup_by(|a, b| a.key == b.key);
@@ -207,12 +211,17 @@ fn unclaimed(write: &mut RowWrite) {
     }
 }
 
+fn removed(write: &mut RowWrite) {
+    let forgets = write.change == RowChange::Forget;
+    write.change = if forgets { RowChange::Remove } else { write.change.clone() };
+}
+
 fn for_ever(write: &mut RowWrite) {
     match &mut write.change {
         RowChange::Put { lives, .. } | RowChange::Claim { lives, .. } | RowChange::Extend { lives } => {
             *lives = None;
         }
-        RowChange::Keep | RowChange::Remove => {}
+        _ => {}
     }
 }
 
@@ -459,6 +468,8 @@ noticed! {
     no_chains_of_rows: IgnoresChains breaks rows::treats_units_that_share_a_row_as_a_chain;
     used_numbers: ReusesNumbers breaks rows::gives_numbers_that_are_never_used_again;
     eternal_rows: LivesForEver breaks rows::tells_the_expiry_of_rows_by_its_own_clock;
+    forgotten_rows_that_are_remembered: RemovesWhatIsForgotten breaks rows::keeps_nothing_of_a_row_that_is_forgotten;
+    messages_that_get_lost: SplitsMessagesOff breaks append::commits_messages_with_their_aggregate_or_not_at_all;
     removed_rows: ListsRemovedRows breaks read_rows::leaves_removed_rows_out_and_returns_the_others_by_key;
     any_prefix: IgnoresPrefixes breaks read_rows::returns_what_follows_of_a_prefix;
     no_bounds_of_rows: RowsWithoutBounds breaks rows::refuses_a_unit_whose_rows_break_a_bound;

@@ -1,4 +1,4 @@
-#![allow(clippy::expect_used)]
+#![allow(clippy::expect_used, clippy::as_conversions, clippy::arithmetic_side_effects)]
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -77,7 +77,6 @@ impl Model {
 proptest! {
     /// Of each key one at a time and in order, and never past what is not done.
     #[test]
-    #[allow(clippy::as_conversions, clippy::arithmetic_side_effects)]
     fn a_window_is_what_was_read_and_is_not_done(deeds in prop::collection::vec(deed(), 1..60)) {
         let (mut window, mut model) = (Window::new(Position::START, 0), Model::default());
         let mut under_way: Vec<(u64, String)> = Vec::new();

@@ -17,7 +17,7 @@ fn processor(number: u8) -> ProcessorId {
 
 fn member(id: u128, processors: &[u8], most: Option<usize>) -> Member {
     let processors = processors.iter().map(|number| processor(*number)).collect();
-    Member { id: Uuid::from_u128(id), name: id.to_string(), processors, most }
+    Member { id: Uuid::from_u128(id), name: id.to_string(), processors, spanning: BTreeSet::new(), most }
 }
 
 fn count(number: u16) -> PartitionCount {
@@ -205,4 +205,27 @@ proptest! {
         (0..10).for_each(|number| world.round(partitions, number % 2 == 0, number % 3 == 0));
         prop_assert_eq!(world.moved, moved, "nobody comes or goes, and something moves");
     }
+}
+
+#[test]
+fn what_spans_all_partitions_has_one_place_and_counts_as_one() {
+    let spanning = |id| {
+        let member = member(id, &[1, 2], None);
+        Member { spanning: [processor(2)].into(), ..member }
+    };
+    let (partitions, members) = (count(4), [1, 2].map(spanning).into());
+    let shares = shares(partitions, &members);
+    let of =
+        |number| shares.iter().filter(move |((of, _), _)| *of == processor(number)).map(|(_, share)| share);
+    assert_eq!((of(1).sum::<usize>(), of(2).sum::<usize>()), (4, 1));
+    let free = |number| {
+        let at = move |partition| (Assignment { processor: processor(number), partition }, None);
+        partitions.all().map(at)
+    };
+    let holders: Holders = free(1).chain(free(2)).collect();
+    let claimed = |id| plan(Uuid::from_u128(id), partitions, &members, &holders, &BTreeSet::new()).claim;
+    let claims = [1, 2].map(claimed).concat();
+    let of_spanning: Vec<_> = claims.iter().filter(|claim| claim.processor == processor(2)).collect();
+    assert!(!of_spanning.is_empty());
+    assert!(of_spanning.iter().all(|claim| claim.partition == PartitionId::new(0)), "{of_spanning:?}");
 }

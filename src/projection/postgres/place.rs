@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
+use crate::feed::JoinPositions;
 use crate::projection::failure::fenced;
 use crate::projection::parked::{Action, Audited, Operator, Parked};
 use crate::projection::place::Place;
@@ -22,6 +23,8 @@ const PARK: &str = include_str!("sql/view_add_parked.sql");
 const WAITING: &str = include_str!("sql/view_add_waiting.sql");
 const UNPARK: &str = include_str!("sql/view_remove_parked.sql");
 const PARKED: &str = include_str!("sql/view_all_parked.sql");
+const JOIN: &str = include_str!("sql/view_set_joined.sql");
+const JOINED: &str = include_str!("sql/view_joined.sql");
 const AUDIT: &str = include_str!("sql/view_add_audit.sql");
 const AUDITED: &str = include_str!("sql/view_all_audited.sql");
 
@@ -40,7 +43,16 @@ pub(super) async fn open(session: &Session, place: &Place, epoch: u64, now: Time
     let Some(row) = rows.first() else { return Err(refusal(session, place, epoch).await?) };
     let (position, revision) = (position(row, 0)?, unsigned(row, 1)?);
     let rows = session.query(PARKED, &key.and(&[])).await.map_err(fail)?;
-    Ok(Opened { position, revision, parked: rows.iter().map(parked).collect::<Result<_>>()? })
+    let parked = rows.iter().map(parked).collect::<Result<_>>()?;
+    Ok(Opened { position, joined: joined(session, &key).await?, revision, parked })
+}
+
+/// The positions of a join that fills the place.
+async fn joined(session: &Session, key: &Key<'_>) -> Result<Option<JoinPositions>> {
+    let rows = session.query(JOINED, &key.and(&[])).await;
+    let rows = rows.map_err(|source| failed("reading a join's positions", source))?;
+    let read = |row: &Row| JoinPositions::parse(&column::<String>(row, 0)?);
+    rows.first().map(read).transpose()
 }
 
 /// Why a place was not opened.
@@ -98,6 +110,10 @@ pub(super) async fn change(session: &Session, place: &Place, change: &Change) ->
             let more = signed(*more)?;
             let key = Key::of(place);
             session.change(WAITING, &key.and(&[(cardinal, Type::TEXT), (&more, Type::INT8)])).await
+        }
+        Change::Joined(joined) => {
+            let positions = joined.text()?;
+            session.change(JOIN, &Key::of(place).and(&[(&positions, Type::TEXT)])).await
         }
         Change::Unpark(cardinal) => {
             session.change(UNPARK, &Key::of(place).and(&[(cardinal, Type::TEXT)])).await

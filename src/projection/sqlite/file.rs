@@ -15,11 +15,15 @@ use crate::projection::sqlite::options::Options;
 /// "view" in ASCII: tells a view's file from every other SQLite database.
 const APPLICATION_ID: i64 = 0x7669_6577;
 /// The schema of the view's own tables.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
+/// The schema of views without generations: it is brought up to date.
+const FIRST_SCHEMA: i64 = 1;
 /// The first SQLite that cannot corrupt a WAL by checkpoints at the wrong instant.
 const OLDEST_SQLITE: i32 = 3_051_003;
 /// Prepared statements that the writing connection keeps.
 const STATEMENTS: usize = 256;
+/// The generation that is live in a new view.
+pub(super) const FIRST: u32 = 1;
 /// The tables that handlers leave alone.
 const OWN: &str = "sidestream_";
 
@@ -41,9 +45,9 @@ const SETTINGS: &[(&str, i64)] = &[
 
 const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_NO_MUTEX.union(OpenFlags::SQLITE_OPEN_PRIVATE_CACHE);
 
-/// Opens the connection that writes, and makes the file where there is none. While `in_handler` is set, statements that
-/// a handler may not use are refused.
-pub(super) fn open(options: &Options, in_handler: &Arc<AtomicBool>) -> Result<Connection> {
+/// Opens the connection that writes to the file of a generation, and makes the file where there is none. While
+/// `in_handler` is set, statements that a handler may not use are refused.
+pub(super) fn open(options: &Options, number: u32, in_handler: &Arc<AtomicBool>) -> Result<Connection> {
     check_library()?;
     let path = &options.path;
     make_private(path)?;
@@ -51,7 +55,7 @@ pub(super) fn open(options: &Options, in_handler: &Arc<AtomicBool>) -> Result<Co
     let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE.union(FLAGS))
         .map_err(|source| failed("opening a view", source))?;
     set_up(&connection, options)?;
-    make_schema(&connection)?;
+    make_schema(&connection, number)?;
     let in_handler = Arc::clone(in_handler);
     let judge = move |context: AuthContext<'_>| judge(&context.action, in_handler.load(Ordering::Relaxed));
     connection.authorizer(Some(judge)).map_err(|source| failed("guarding a view", source))?;
@@ -112,7 +116,7 @@ fn probe(path: &Path) -> Result<()> {
     let is_empty =
         || connection.query_row(include_str!("sql/view_is_empty.sql"), [], |row| row.get::<_, bool>(0));
     match (application, schema) {
-        (APPLICATION_ID, SCHEMA) => Ok(()),
+        (APPLICATION_ID, FIRST_SCHEMA | SCHEMA) => Ok(()),
         (APPLICATION_ID, found) => Err(Error::invalid("the view has another schema than this program knows")
             .expected(SCHEMA, found)
             .advice("use the version of sidestream that made it, or make the view anew in another file")),
@@ -163,7 +167,7 @@ fn refused(name: &str, expected: &str, found: &str) -> Error {
 }
 
 /// Makes the view's own tables, in one transaction. Of two that open a new file at once one finds them made.
-fn make_schema(connection: &Connection) -> Result<()> {
+fn make_schema(connection: &Connection, number: u32) -> Result<()> {
     let work = || -> rusqlite::Result<()> {
         connection.execute_batch("BEGIN IMMEDIATE")?;
         let is_new: bool =
@@ -171,8 +175,17 @@ fn make_schema(connection: &Connection) -> Result<()> {
         if is_new {
             connection.execute_batch(include_str!("sql/view.sql"))?;
             connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+        }
+        let schema: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if schema < SCHEMA {
+            connection.execute_batch(include_str!("sql/view_generation.sql"))?;
+            // Only the first generation is live from its beginning on.
+            let begin = include_str!("sql/view_generation_begin.sql");
+            connection.execute(begin, (number, number != FIRST))?;
             connection.pragma_update(None, "user_version", SCHEMA)?;
         }
+        // Came later; a program that does not know it leaves it alone.
+        connection.execute_batch(include_str!("sql/view_joins.sql"))?;
         connection.execute_batch("COMMIT")
     };
     work().map_err(|source| failed("making a view", source))

@@ -16,6 +16,11 @@ impl Options {
         Self { path, may_lose_the_latest: false, most_pages: None }
     }
 
+    /// The same for another file.
+    pub(super) fn at(&self, path: PathBuf) -> Self {
+        Self { path, ..self.clone() }
+    }
+
     /// Does not wait for the disk at each commit (`synchronous=NORMAL`). A power cut may then take the latest commits
     /// away, rows and checkpoints together: the events are applied again from the log, so nothing is lost for good, but a
     /// reader may see the view go back.

@@ -5,17 +5,31 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
+use crate::feed::JoinPositions;
+use crate::partition::PartitionId;
 use crate::projection::failure::fenced;
+use crate::projection::generation::{Role, Stand};
 use crate::projection::parked::{Action, Audited, Operator, Parked};
-use crate::projection::place::Place;
+use crate::projection::place::{Place, ProjectionId};
 use crate::projection::sqlite::file::failed;
 use crate::projection::view::{Change, Opened};
 use crate::stream::Position;
 
 /// Opens a place under an epoch, in the transaction that the caller began.
-pub(super) fn open(connection: &Connection, place: &Place, epoch: u64, now: Timestamp) -> Result<Opened> {
+///
+/// A place that is being built is opened under the epoch that it has: it is nobody's yet.
+pub(super) fn open(
+    connection: &Connection,
+    place: &Place,
+    (epoch, role): (u64, Role),
+    now: Timestamp,
+) -> Result<Opened> {
     let fail = |source| failed("opening a place", source);
     let found = find(connection, place).map_err(fail)?;
+    let epoch = match role {
+        Role::Live => epoch,
+        Role::Building(_) => found.as_ref().map_or(0, |found| found.epoch),
+    };
     if let Some(found) = &found {
         if found.store != place.store {
             return Err(Error::invalid(format!("{place} of this view follows another store"))
@@ -38,19 +52,33 @@ pub(super) fn open(connection: &Connection, place: &Place, epoch: u64, now: Time
         .map_err(fail)?;
     let opened = find(connection, place).map_err(fail)?.ok_or_else(|| fenced(place))?;
     let parked = parked(connection, place).map_err(fail)?;
-    Ok(Opened { position: opened.position, revision: opened.revision, parked })
+    let joined = joined(connection, place)?;
+    Ok(Opened { position: opened.position, joined, revision: opened.revision, parked })
 }
 
-/// Demands that the place is where the work says.
+/// The positions of a join that fills the place.
+fn joined(connection: &Connection, place: &Place) -> Result<Option<JoinPositions>> {
+    let fail = |source| failed("reading a join's positions", source);
+    let mut statement = connection.prepare_cached(include_str!("sql/view_joined.sql")).map_err(fail)?;
+    let text = statement.query_row(key(place), |row| row.get::<_, String>(0)).optional().map_err(fail)?;
+    text.map(|text| JoinPositions::parse(&text)).transpose()
+}
+
+/// Demands that the place is where the work says, and tells its epoch.
 pub(super) fn guard(
     connection: &Connection,
     place: &Place,
-    epoch: u64,
+    (epoch, role): (u64, Role),
     (revision, from): (u64, Position),
-) -> Result<()> {
+) -> Result<u64> {
     let found = find(connection, place).map_err(|source| failed("looking at a place", source))?;
-    let is_mine = |found: &Found| (found.epoch, found.revision, found.position) == (epoch, revision, from);
-    if found.as_ref().is_some_and(is_mine) { Ok(()) } else { Err(fenced(place)) }
+    let found = found.ok_or_else(|| fenced(place))?;
+    let is_mine = role != Role::Live || found.epoch == epoch;
+    if is_mine && (found.revision, found.position) == (revision, from) {
+        Ok(found.epoch)
+    } else {
+        Err(fenced(place))
+    }
 }
 
 /// Moves the checkpoint, guarded once more by the statement itself.
@@ -101,6 +129,12 @@ pub(super) fn change(connection: &Connection, place: &Place, change: &Change) ->
                 .execute(params![name, version, partition, cardinal, signed(*more)?]),
             Change::Unpark(cardinal) => prepare(include_str!("sql/view_unpark.sql"))?
                 .execute(params![name, version, partition, cardinal]),
+            Change::Joined(joined) => prepare(include_str!("sql/view_join.sql"))?.execute(params![
+                name,
+                version,
+                partition,
+                joined.text()?
+            ]),
             Change::Audit(audited) => prepare(include_str!("sql/view_audit.sql"))?.execute(params![
                 name,
                 version,
@@ -154,6 +188,45 @@ fn parked(connection: &Connection, place: &Place) -> rusqlite::Result<Vec<Parked
         })
     };
     statement.query_map(params![name, version, partition], read)?.collect()
+}
+
+/// Where all places stand.
+pub(super) fn stands(connection: &Connection) -> Result<Vec<Stand>> {
+    let fail = |source| failed("looking at a view's places", source);
+    let mut statement = connection.prepare_cached(include_str!("sql/view_stands.sql")).map_err(fail)?;
+    let mut rows = statement.query([]).map_err(fail)?;
+    let mut stands = Vec::new();
+    while let Some(row) = rows.next().map_err(fail)? {
+        stands.push(stand(connection, row).map_err(fail)??);
+    }
+    Ok(stands)
+}
+
+fn stand(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Result<Stand>> {
+    let (name, version, partition): (String, u16, u16) = (row.get(0)?, row.get(1)?, row.get(2)?);
+    let mut parked = connection.prepare_cached(include_str!("sql/view_all_parked.sql"))?;
+    let parked = parked.query_map(params![name, version, partition], |row| row.get(0))?;
+    let (parked, epoch) = (parked.collect::<rusqlite::Result<_>>()?, row.get::<_, i64>(3)?.cast_unsigned());
+    let (partition, position) = (PartitionId::new(partition), position(row, 4)?);
+    let revision = row.get::<_, i64>(5)?.cast_unsigned();
+    Ok(ProjectionId::new(name, version).map(|projection| Stand {
+        projection,
+        partition,
+        epoch,
+        revision,
+        position,
+        parked,
+    }))
+}
+
+/// Fences lower epochs than the former generation's place had, and everybody who has either of the two open.
+pub(super) fn take_over(connection: &Connection, stand: &Stand, former: &Stand) -> Result<()> {
+    let fail = |source| failed("taking over an epoch", source);
+    let (projection, partition) = (&stand.projection, stand.partition.get());
+    let (epoch, revision) = (signed(former.epoch)?, signed(former.revision)?);
+    let parameters = params![projection.name(), projection.version(), partition, epoch, revision];
+    let sql = include_str!("sql/view_take_over.sql");
+    connection.prepare_cached(sql).map_err(fail)?.execute(parameters).map(drop).map_err(fail)
 }
 
 /// A place as it is stored.

@@ -40,9 +40,9 @@ pub(super) struct Guarded {
 }
 
 impl State {
-    pub(super) fn open(options: &Options) -> Result<Self> {
+    pub(super) fn open(options: &Options, number: u32) -> Result<Self> {
         let in_handler = Arc::new(AtomicBool::new(false));
-        let connection = file::open(options, &in_handler)?;
+        let connection = file::open(options, number, &in_handler)?;
         let interrupt = connection.get_interrupt_handle();
         let guarded = Guarded { connection, trouble: None, committed: 0 };
         Ok(Self {

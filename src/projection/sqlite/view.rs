@@ -1,41 +1,38 @@
 //! The view itself.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use rusqlite::Connection;
-use tokio::runtime::Handle;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::projection::batch::Batch;
 use crate::projection::definition::Definition;
-use crate::projection::failure::{ViewFailure, lost};
+use crate::projection::failure::{ViewFailure, fenced};
+use crate::projection::generation::Role;
 use crate::projection::parked::Audited;
 use crate::projection::place::Place;
-use crate::projection::progress::Progress;
-use crate::projection::sqlite::file::{self, failed};
+use crate::projection::sqlite::file::failed;
+use crate::projection::sqlite::files::Files;
+use crate::projection::sqlite::generation::Generation;
 use crate::projection::sqlite::options::Options;
 use crate::projection::sqlite::place;
 use crate::projection::sqlite::rows::SqliteRows;
-use crate::projection::sqlite::state::State;
 use crate::projection::view::{Limits, Opened, View, Work};
-use crate::projection::worker::Worker;
-
-/// Most connections that read a view and wait to be used again.
-const IDLE_READERS: usize = 4;
 
 /// Rows in a SQLite file of their own. Clones share it.
 ///
 /// One thread writes; several projections, and all their partitions, may share the file, batch after batch. Processes may
 /// share it, too: epochs say who has which place.
+///
+/// A generation that is built beside it ([`Rebuild`](crate::projection::Rebuild)) has a file and a thread of its own:
+/// `balances.db.g2` beside `balances.db`. The first file leads to the live one, so it stays.
 #[derive(Clone)]
 pub struct SqliteView {
-    path: Arc<PathBuf>,
-    state: Arc<State>,
-    worker: Arc<Worker>,
-    readers: Arc<Mutex<Vec<Connection>>>,
+    pub(super) files: Arc<Files>,
+    pub(super) role: Role,
 }
 
 impl SqliteView {
@@ -53,7 +50,9 @@ impl SqliteView {
         Options::new(path.as_ref().to_owned())
     }
 
-    /// Looks at the rows as of one moment, on a connection that only reads. It waits for no batch.
+    /// Looks at the rows as of one moment, on a connection that only reads. It waits for no batch. The rows are those of
+    /// the live generation; of a view that [`build`](crate::projection::Generational::build) returned, those that are
+    /// being built.
     ///
     /// # Errors
     /// [`Unavailable`](ErrorKind::Unavailable) with what `look` or SQLite said.
@@ -61,42 +60,28 @@ impl SqliteView {
         &self,
         look: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T> {
+        let look =
+            |connection: &Connection| look(connection).map_err(|source| failed("reading a view", source));
+        self.blocking(move |view| view.generation()?.read_here(look)).await
+    }
+
+    /// Runs work that blocks on a thread for that.
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Self) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let view = self.clone();
         let gone =
-            |source| Error::new(ErrorKind::Unavailable, "reading a view was given up").caused_by(source);
-        tokio::task::spawn_blocking(move || view.read_here(look)).await.map_err(gone)?
+            |source| Error::new(ErrorKind::Unavailable, "a view's work was given up").caused_by(source);
+        tokio::task::spawn_blocking(move || work(view)).await.map_err(gone)?
     }
 
-    fn read_here<T>(&self, look: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut connection = idle.map_or_else(|| file::open_reader(&self.path), Ok)?;
-        let fail = |source| failed("reading a view", source);
-        let moment = connection.transaction().map_err(fail)?;
-        let seen = look(&moment).map_err(fail)?;
-        drop(moment);
-        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        if readers.len() < IDLE_READERS {
-            readers.push(connection);
+    /// The generation that this is a view of. It blocks.
+    pub(super) fn generation(&self) -> Result<Arc<Generation>> {
+        match self.role {
+            Role::Live => self.files.live().map(|(generation, _)| generation),
+            Role::Building(number) => self.files.generation(number),
         }
-        Ok(seen)
-    }
-
-    /// Runs a job on the view's thread, with a lease of its own.
-    async fn job<T: Send + 'static>(
-        &self,
-        limits: Limits,
-        job: impl FnOnce(Job) -> Result<T, ViewFailure> + Send + 'static,
-    ) -> Result<T, ViewFailure> {
-        let progress = Arc::new(Progress::default());
-        let (state, watched, runtime) = (&self.state, Arc::clone(&progress), Handle::current());
-        let begin = move || {
-            // In order: a lease that is revoked voids those before it.
-            let lease = state.lease();
-            let with = Job { state: Arc::clone(state), lease, progress, runtime };
-            (move || state.revoke(lease), move || job(with))
-        };
-        let done = self.worker.run(watched, limits.timeout, begin).await;
-        done.map_err(|how| lost(how, limits.timeout))?
     }
 }
 
@@ -106,67 +91,7 @@ impl Options {
     /// # Errors
     /// As [`SqliteView::open`].
     pub fn open(self) -> Result<SqliteView> {
-        let state = Arc::new(State::open(&self)?);
-        let (worker, readers) = (Arc::new(Worker::new()), Arc::default());
-        Ok(SqliteView { path: Arc::new(self.path), state, worker, readers })
-    }
-}
-
-/// What a job on the view's thread is given.
-struct Job {
-    state: Arc<State>,
-    lease: u64,
-    progress: Arc<Progress>,
-    runtime: Handle,
-}
-
-impl Job {
-    /// Calls the handlers, in the transaction that has begun. What the database failed at is not theirs.
-    fn handle(&self, batch: Batch<SqliteRows>) -> Result<(), ViewFailure> {
-        let mut rows = SqliteRows::new(Arc::clone(&self.state), self.lease);
-        batch.run(&mut rows, &self.progress, &self.runtime).map_err(|failure| {
-            match self.state.undo(self.lease) {
-                Ok(None) => failure,
-                Ok(Some(trouble)) => trouble.into(),
-                Err(revoked) => revoked.into(),
-            }
-        })
-    }
-
-    fn open(
-        &self,
-        at: &Place,
-        epoch: u64,
-        batch: Batch<SqliteRows>,
-        limits: Limits,
-    ) -> Result<Opened, ViewFailure> {
-        self.state.begin(self.lease)?;
-        let opened = {
-            let guard = self.state.lock(self.lease)?;
-            place::open(&guard.connection, at, epoch, limits.now)
-        };
-        let opened = opened.inspect_err(|_| drop(self.state.undo(self.lease)))?;
-        self.handle(batch)?;
-        self.state.commit(self.lease, |_| Ok(()))?;
-        Ok(opened)
-    }
-
-    fn run(&self, at: &Place, epoch: u64, work: Work<SqliteRows>) -> Result<(), ViewFailure> {
-        let Work { revision, from, to, batch, changes, limits } = work;
-        self.state.begin(self.lease)?;
-        let guarded = {
-            let guard = self.state.lock(self.lease)?;
-            place::guard(&guard.connection, at, epoch, (revision, from))
-        };
-        guarded.inspect_err(|_| drop(self.state.undo(self.lease)))?;
-        if let Some(batch) = batch {
-            self.handle(batch)?;
-        }
-        self.state.commit(self.lease, |connection| {
-            changes.iter().try_for_each(|change| place::change(connection, at, change))?;
-            place::advance(connection, at, epoch, (revision, from, to), limits.now)
-        })?;
-        Ok(())
+        Ok(SqliteView { files: Arc::new(Files::open(self)?), role: Role::Live })
     }
 }
 
@@ -181,13 +106,20 @@ impl View for SqliteView {
         definition: &Definition<SqliteRows>,
         limits: &Limits,
     ) -> Result<Opened, ViewFailure> {
-        let (at, batch, limits) = (place.clone(), Batch::preparing(definition), *limits);
-        self.job(limits, move |job| job.open(&at, epoch, batch, limits)).await
+        let generation = self.blocking(|view| view.generation()).await?;
+        if self.role == Role::Live {
+            self.files.place(place, generation.number);
+        }
+        generation.open_place((place, epoch, self.role), Batch::preparing(definition), *limits).await
     }
 
     async fn run(&self, place: &Place, epoch: u64, work: Work<SqliteRows>) -> Result<(), ViewFailure> {
-        let at = place.clone();
-        self.job(work.limits, move |job| job.run(&at, epoch, work)).await
+        let number = match self.role {
+            Role::Live => self.files.placed(place).ok_or_else(|| fenced(place))?,
+            Role::Building(number) => number,
+        };
+        let generation = self.files.generation(number)?;
+        generation.run((place, epoch, self.role), work).await
     }
 
     async fn audit(&self, place: &Place, limit: usize) -> Result<Vec<Audited>> {
@@ -198,6 +130,9 @@ impl View for SqliteView {
 
 impl fmt::Debug for SqliteView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqliteView").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("SqliteView")
+            .field("path", &self.files.options.path)
+            .field("role", &self.role)
+            .finish_non_exhaustive()
     }
 }

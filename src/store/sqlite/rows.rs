@@ -13,6 +13,7 @@ use crate::store::transfer::RowPlace;
 
 const READ: &str = include_str!("sql/row.sql");
 const PUT: &str = include_str!("sql/put_row.sql");
+const FORGET: &str = include_str!("sql/forget_row.sql");
 const ALL: &str = include_str!("sql/kept_rows.sql");
 const BY_KEY: &str = include_str!("sql/rows_by_key.sql");
 const BY_PREFIX: &str = include_str!("sql/rows_by_prefix.sql");
@@ -27,13 +28,17 @@ pub(super) fn found(connection: &Connection, partition: PartitionId, key: &RowKe
     Ok(found.unwrap_or(KeptRow::NEVER))
 }
 
-/// Writes what is kept of a row from now on.
+/// Writes what is kept of a row from now on; nothing of one that was forgotten.
 pub(super) fn put(
     connection: &Connection,
     partition: PartitionId,
     key: &RowKey,
     row: &KeptRow,
 ) -> rusqlite::Result<()> {
+    if *row == KeptRow::NEVER {
+        let parameters = params![partition.get(), key.space(), key.key()];
+        return connection.prepare_cached(FORGET)?.execute(parameters).map(drop);
+    }
     let (revision, epoch) = (row.revision.cast_signed(), row.epoch.cast_signed());
     let content = row.content.as_ref();
     let expires_at = content.and_then(|content| content.expires_at).map(Timestamp::as_micros);

@@ -106,6 +106,7 @@ fn rows() -> impl Strategy<Value = BTreeMap<u8, (RowExpected, RowChange)>> {
         3 => (value(), lives()).prop_map(|(value, lives)| RowChange::Claim { value, lives }),
         1 => lives().prop_map(|lives| RowChange::Extend { lives }),
         2 => Just(RowChange::Remove),
+        1 => Just(RowChange::Forget),
     ];
     let some = prop::collection::btree_map(0_u8..3, (expected, change), 1..3);
     prop_oneof![3 => Just(BTreeMap::new()), 2 => some]

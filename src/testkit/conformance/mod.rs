@@ -167,6 +167,7 @@ macro_rules! conformance {
                 a_dropped_unit_with_rows_is_done_whole_or_not_at_all
                 treats_units_that_share_a_row_as_a_chain
                 gives_numbers_that_are_never_used_again
+                keeps_nothing_of_a_row_that_is_forgotten
                 tells_the_expiry_of_rows_by_its_own_clock
                 rows_wait_for_nobody_who_writes_records
                 each_free_row_has_exactly_one_claimer

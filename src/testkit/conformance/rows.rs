@@ -139,7 +139,7 @@ pub async fn treats_units_that_share_a_row_as_a_chain(fixture: &dyn Fixture) {
 }
 
 /// > give a row a revision one higher with every change and an epoch one higher with every claim, removed rows and
-/// > those put back included, so that neither number is used twice
+/// > those put back included, so that neither number is used twice, and begin both anew for a row that was forgotten
 ///
 /// # Panics
 /// When the store breaks it.
@@ -163,6 +163,40 @@ pub async fn gives_numbers_that_are_never_used_again(fixture: &dyn Fixture) {
         subject.commit(one("a", Absent, RowChange::Remove)).await;
         revision += 1;
         subject = subject.reopen(fixture).await;
+    }
+}
+
+/// A row that was forgotten is as if it had never been there.
+///
+/// # Panics
+/// When the store breaks it.
+pub async fn keeps_nothing_of_a_row_that_is_forgotten(fixture: &dyn Fixture) {
+    let mut subject = Subject::open(fixture).await;
+    for round in 0..3 {
+        subject.commit(one("a", Absent, claim("1", None))).await;
+        assert_eq!(subject.told().await, [is("a", 1, 1, "1")], "round {round}");
+        subject.append_one(one("a", Revision(2), RowChange::Forget)).await.expect_err("it is at 1");
+        // Forgotten and put in one list: what is there in the end counts.
+        let list = vec![one("a", Revision(1), RowChange::Forget), one("a", Absent, put("2"))];
+        assert!(subject.append(list).await.iter().all(Result::is_ok));
+        assert_eq!(subject.told().await, [is("a", 1, 0, "2")], "round {round}");
+        subject.commit(one("a", Any, RowChange::Remove)).await;
+        subject.commit(one("a", Any, RowChange::Forget)).await;
+        subject.commit(one("a", Any, RowChange::Forget)).await;
+        subject = subject.reopen(fixture).await;
+        assert!(subject.told().await.is_empty());
+    }
+    // Whoever waits for a row while it is forgotten makes it anew.
+    let deeds = (0..32).map(|number| match number % 2 {
+        0 => one("b", Any, claim("1", None)),
+        _ => one("b", Any, RowChange::Forget),
+    });
+    let writer = |unit: Unit| {
+        let subject = subject.clone();
+        async move { subject.append_one(unit).await }
+    };
+    for result in parallel(deeds.map(writer)).await {
+        result.expect("neither of them can be wrong");
     }
 }
 

@@ -4,6 +4,7 @@ mod balances;
 mod fill;
 mod measure;
 mod options;
+mod rebuild;
 mod report;
 
 use std::path::{Path, PathBuf};
@@ -52,9 +53,11 @@ async fn measure(store: &Store, options: &DaemonOptions, place: &Place, run: u64
         check(found.events, feed.events)?;
     }
     rare.map_or(Ok(()), |rare| check(rare.events, rare.rows_read))?;
+    let rebuild =
+        if options.rebuild { Some(rebuild::rebuild(&store, feed.events, options).await?) } else { None };
     let partitions = store.properties().partitions.get();
     let (unit_events, accounts) = (options.unit_events, options.accounts);
-    Ok(Report { store: kind, events, unit_events, accounts, partitions, feed, handler, view, rare })
+    Ok(Report { store: kind, events, unit_events, accounts, partitions, feed, handler, view, rare, rebuild })
 }
 
 /// The view lies beside the store, or in a directory of its own, and is removed.

@@ -7,7 +7,8 @@ use crate::cli::failure::Failure;
 ///
 /// The store is filled first, in bulk, past the commands. A handler is then given every event, and does nothing with it;
 /// with --view it keeps the balance of each account in a SQLite file beside the store; with --types it is given rare
-/// events only, which the index by type finds. Every count is checked.
+/// events only, which the index by type finds; with --rebuild a view in memory is made anew beside the live one by one
+/// worker and by several, in turns. Every count is checked.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct DaemonOptions {
     /// `sqlite:PATH`, `postgres://USER@HOST/DATABASE`, or `memory`. The store of an earlier run is filled up to --events.
@@ -35,6 +36,18 @@ pub(crate) struct DaemonOptions {
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=3))]
     pub(super) types: u8,
 
+    /// Makes a view anew, too, by one thread for handlers and by --workers of them.
+    #[arg(long)]
+    pub(super) rebuild: bool,
+
+    /// What an event costs the handler of a rebuild, in microseconds of a processor.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(0..=100_000))]
+    pub(super) cost_us: u64,
+
+    /// Threads that a rebuild is compared with one on.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = parse_workers)]
+    pub(super) workers: usize,
+
     /// Prints one line of JSON and nothing else.
     #[arg(long)]
     pub(super) json: bool,
@@ -48,4 +61,9 @@ impl DaemonOptions {
         }
         Ok(())
     }
+}
+
+fn parse_workers(text: &str) -> Result<usize, String> {
+    let workers = text.parse().ok().filter(|workers| (1..=64).contains(workers));
+    workers.ok_or_else(|| "expected 1 to 64".to_owned())
 }

@@ -22,6 +22,7 @@ pub(super) struct Report {
     /// A daemon that keeps balances in SQLite.
     pub(super) view: Option<Rate>,
     pub(super) rare: Option<Rare>,
+    pub(super) rebuild: Option<Rebuilt>,
 }
 
 /// How many, and how fast.
@@ -40,6 +41,30 @@ pub(super) struct Rare {
     pub(super) events: u64,
     pub(super) feed_ms: f64,
     pub(super) handler_ms: f64,
+}
+
+/// Rebuilds by one worker and by several, over all rounds.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) struct Rebuilt {
+    pub(super) cost_us: u64,
+    pub(super) workers: usize,
+    pub(super) rounds: u32,
+    pub(super) one_per_second: f64,
+    pub(super) several_per_second: f64,
+    /// How many times as fast several are.
+    pub(super) ratio: f64,
+}
+
+impl Rebuilt {
+    pub(super) fn new(
+        (cost_us, workers, rounds): (u64, usize, u32),
+        events: u64,
+        (one, several): (Duration, Duration),
+    ) -> Self {
+        let [one, several] = [one, several].map(|elapsed| Rate::new(events, elapsed).events_per_second);
+        let ratio = if one > 0.0 { several / one } else { 0.0 };
+        Self { cost_us, workers, rounds, one_per_second: one, several_per_second: several, ratio }
+    }
 }
 
 impl Rate {
@@ -67,6 +92,13 @@ impl Report {
             let share = figure(rows_read) / figure(self.events.max(1)) * 100.0;
             format!("\n{types} rare types: {rows_read} rows read ({share:.4} %), {feed_ms:.1} ms; by a handler {handler_ms:.1} ms")
         });
-        format!("{table}{rare}")
+        let rebuild = self.rebuild.map_or_else(String::new, |rebuilt| {
+            let Rebuilt { cost_us, workers, rounds, one_per_second, several_per_second, ratio } = rebuilt;
+            format!(
+                "\nrebuild at {cost_us} µs an event, {rounds} rounds: {one_per_second:.0} events/s by one worker, \
+                 {several_per_second:.0} by {workers}: {ratio:.2} times as fast"
+            )
+        });
+        format!("{table}{rare}{rebuild}")
     }
 }

@@ -1,8 +1,8 @@
 -- Guarded rows, and closing partitions. What a row is, and when a write of it may be committed, stands in
 -- store/rows.rs: here rows are locked and written.
 
--- A row that was removed has no value, and keeps its numbers: they are never used again. Rows change often and in
--- place, so their pages have room.
+-- A row that was removed has no value, and keeps its numbers: they are never used again. One that was forgotten is
+-- deleted. Rows change often and in place, so their pages have room.
 CREATE TABLE sidestream.guarded_rows (
     partition int4 NOT NULL,
     space text COLLATE "C" NOT NULL,
@@ -27,15 +27,21 @@ LANGUAGE plpgsql VOLATILE SET lock_timeout = '10s' AS $$
 DECLARE
     found_mark int2;
     now_at int8;
+    locked int8;
 BEGIN
     PERFORM sidestream.demand_durability(in_quorum);
-    INSERT INTO sidestream.guarded_rows
-        SELECT in_partition, k.space COLLATE "C", k.key COLLATE "C", 0, 0, 0
-        FROM unnest(in_spaces, in_keys) AS k(space, key) ORDER BY k.space COLLATE "C", k.key COLLATE "C"
-        ON CONFLICT DO NOTHING;
-    PERFORM 1 FROM sidestream.guarded_rows r
-        WHERE r.partition = in_partition AND (r.space, r.key) IN (SELECT * FROM unnest(in_spaces, in_keys))
-        ORDER BY r.space, r.key FOR UPDATE;
+    LOOP
+        INSERT INTO sidestream.guarded_rows
+            SELECT in_partition, k.space COLLATE "C", k.key COLLATE "C", 0, 0, 0
+            FROM unnest(in_spaces, in_keys) AS k(space, key) ORDER BY k.space COLLATE "C", k.key COLLATE "C"
+            ON CONFLICT DO NOTHING;
+        PERFORM 1 FROM sidestream.guarded_rows r
+            WHERE r.partition = in_partition AND (r.space, r.key) IN (SELECT * FROM unnest(in_spaces, in_keys))
+            ORDER BY r.space, r.key FOR UPDATE;
+        GET DIAGNOSTICS locked = ROW_COUNT;
+        -- One that was forgotten while its lock was waited for has to be made again.
+        EXIT WHEN locked = cardinality(in_keys);
+    END LOOP;
     SELECT p.position, p.recorded_at, p.mark INTO head, stamp, found_mark
         FROM sidestream.partitions p WHERE p.partition = in_partition;
     IF found_mark > 1 THEN
@@ -52,11 +58,14 @@ BEGIN
             ON r.partition = in_partition AND r.space = k.space COLLATE "C" AND r.key = k.key COLLATE "C";
 END $$;
 
--- Writes rows that are locked.
+-- Writes rows that are locked. One with a revision of 0 is as if it had never been there.
 CREATE FUNCTION sidestream.write_rows(
     in_partition int4, in_spaces text[], in_keys text[], in_revisions int8[], in_epochs int8[], in_changed int8[],
     in_expires int8[], in_values bytea[]
 ) RETURNS void LANGUAGE sql VOLATILE AS $$
+    DELETE FROM sidestream.guarded_rows r USING unnest(in_spaces, in_keys, in_revisions) AS w(space, key, revision)
+        WHERE r.partition = in_partition AND r.space = w.space COLLATE "C" AND r.key = w.key COLLATE "C"
+            AND w.revision = 0;
     UPDATE sidestream.guarded_rows r
         SET revision = w.revision, epoch = w.epoch, changed_at = w.changed_at, expires_at = w.expires_at,
             value = w.value

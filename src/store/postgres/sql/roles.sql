@@ -30,7 +30,7 @@ GRANT EXECUTE ON FUNCTION sidestream.now_micros, sidestream.read_streams TO side
 GRANT INSERT ON sidestream.records TO sidestream_writer;
 GRANT INSERT, UPDATE, DELETE ON sidestream.open_steps TO sidestream_writer;
 GRANT UPDATE ON sidestream.partitions TO sidestream_writer;
-GRANT INSERT, UPDATE ON sidestream.guarded_rows TO sidestream_writer;
+GRANT INSERT, UPDATE, DELETE ON sidestream.guarded_rows TO sidestream_writer;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA sidestream TO sidestream_writer;
 REVOKE EXECUTE ON FUNCTION sidestream.truncate FROM sidestream_writer;
 

@@ -1,11 +1,9 @@
-//! Three projections, and where their views are: one function chooses that.
+//! Views in files, one for each partition, so that nobody waits for the file of another partition.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sidestream::clock::{Clock, SystemClock};
-use sidestream::feed::Selection;
 use sidestream::partition::PartitionId;
 use sidestream::projection::sqlite::rusqlite::{self, Connection};
 use sidestream::projection::{
@@ -14,36 +12,17 @@ use sidestream::projection::{
 };
 
 use crate::Failure;
-use crate::writer::{DEPOSITED, WITHDRAWN};
-
-/// The projections, and the event types that each follows; none means all.
-pub(crate) const PROJECTIONS: [(&str, &[&str]); 3] =
-    [("everything", &[]), ("deposits", &[DEPOSITED]), ("withdrawals", &[WITHDRAWN])];
+use crate::views::{entry, selection};
 
 /// A projection that writes down each event, and how long after its commit it was applied.
-pub(crate) fn definition(name: &str, types: &[&'static str]) -> sidestream::Result<Definition<SqliteRows>> {
-    let all = Selection::all();
-    let selection = if types.is_empty() { all } else { all.types(types.iter().copied())? };
-    project_fn(name, selection, |rows: &mut SqliteRows, event: &Event<'_>| {
+pub(super) fn definition(name: &str, types: &[&'static str]) -> sidestream::Result<Definition<SqliteRows>> {
+    project_fn(name, selection(types)?, |rows: &mut SqliteRows, event: &Event<'_>| {
         rows.execute_all(
             "CREATE TABLE IF NOT EXISTS seen (position INTEGER NOT NULL, lag_ms INTEGER NOT NULL)",
         )?;
-        let lag = SystemClock.now().as_micros() - event.recorded_at().as_micros();
-        let position = event.position().get().cast_signed();
-        rows.execute("INSERT INTO seen VALUES (?1, ?2)", (position, lag.max(0) / 1_000))?;
+        rows.execute("INSERT INTO seen VALUES (?1, ?2)", entry(event))?;
         Ok(())
     })
-}
-
-/// The view of a projection: a file for each partition, so that a worker that is stopped in the middle of a transaction
-/// locks nobody else's rows. A database that takes several writers needs no such parts.
-pub(crate) fn view(folder: &Path, projection: &str, partitions: u16) -> Result<Files, Failure> {
-    let open = |number| {
-        let path = folder.join(format!("{projection}-{number}.db"));
-        SqliteView::builder(path).may_lose_the_latest_commits(true).open()
-    };
-    let files = (0..partitions).map(open).collect::<sidestream::Result<_>>()?;
-    Ok(Files(Arc::new(files)))
 }
 
 /// A view that is made of a file for each partition.
@@ -51,13 +30,23 @@ pub(crate) fn view(folder: &Path, projection: &str, partitions: u16) -> Result<F
 pub(crate) struct Files(Arc<Vec<SqliteView>>);
 
 impl Files {
+    /// The files of a projection.
+    pub(super) fn open(folder: &Path, projection: &str, partitions: u16) -> Result<Self, Failure> {
+        let open = |number| {
+            let path = folder.join(format!("{projection}-{number}.db"));
+            SqliteView::builder(path).may_lose_the_latest_commits(true).open()
+        };
+        let files = (0..partitions).map(open).collect::<sidestream::Result<_>>()?;
+        Ok(Self(Arc::new(files)))
+    }
+
     fn of(&self, partition: PartitionId) -> Result<&SqliteView, ViewFailure> {
         let missing = || sidestream::Error::invalid(format!("no view of partition {partition}"));
         self.0.get(usize::from(partition.get())).ok_or_else(|| ViewFailure::View(missing()))
     }
 
     /// What was applied in a partition, in order, with its lag in milliseconds.
-    pub(crate) async fn seen(&self, partition: PartitionId) -> Result<Vec<(u64, u64)>, Failure> {
+    pub(super) async fn seen(&self, partition: PartitionId) -> Result<Vec<(u64, u64)>, Failure> {
         let view = self.0.get(usize::from(partition.get())).ok_or("no such partition")?;
         let read = |connection: &Connection| {
             let is_there = "SELECT count(*) FROM sqlite_master WHERE name = 'seen'";

@@ -1,0 +1,3 @@
+DELETE FROM sidestream_places;
+DELETE FROM sidestream_parked;
+DELETE FROM sidestream_audit;

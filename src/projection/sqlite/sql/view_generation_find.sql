@@ -1,0 +1,1 @@
+SELECT number, is_building, building, successor FROM sidestream_generation

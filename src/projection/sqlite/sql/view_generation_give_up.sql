@@ -1,0 +1,1 @@
+UPDATE sidestream_generation SET building = NULL WHERE building = ?1

@@ -1,0 +1,1 @@
+UPDATE sidestream_generation SET successor = ?1 WHERE successor IS NOT NULL

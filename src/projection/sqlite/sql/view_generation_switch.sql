@@ -1,0 +1,1 @@
+UPDATE sidestream_generation SET successor = ?1, building = NULL

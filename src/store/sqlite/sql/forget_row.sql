@@ -1,0 +1,1 @@
+DELETE FROM guarded_rows WHERE partition = ?1 AND space = ?2 AND key = ?3
