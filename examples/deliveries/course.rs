@@ -137,13 +137,14 @@ impl Course {
 
     /// Kills the service now and then, until it is enough.
     async fn troubled(&mut self, is_enough: impl Fn(&Self) -> bool) -> Result<(), Failure> {
-        // A lease has to expire before the next service begins, so some live long enough to do something.
+        // A lease has to expire before the next service begins to send, and what was sent behind something that was not
+        // is sent again: some live long enough to get on.
         let mut next = Instant::now() + Duration::from_millis(100 + self.chance.below(1_500));
         while !is_enough(self) {
             self.listen(Duration::from_millis(20)).await?;
             if Instant::now() >= next {
                 self.kill().await?;
-                next = Instant::now() + Duration::from_millis(300 + self.chance.below(4_000));
+                next = Instant::now() + Duration::from_millis(500 + self.chance.below(10_000));
             }
         }
         Ok(())
