@@ -95,6 +95,8 @@
 //! | `sqlite` | yes | `store::sqlite`, the embedded store, and `projection::sqlite`, views in files of their own; with SQLite compiled in |
 //! | `bincode` | yes | the compact codec, as the one that writes; without it records are written as JSON, and records written by bincode cannot be read |
 //! | `postgres` | no | `store::postgres`, shared by processes, and `projection::postgres`, views in a database; with `testkit`: private PostgreSQL servers for tests |
+//! | `http-sink` | no | `buffer::HttpSink`: messages to HTTP receivers, signed |
+//! | `nats` | no | `buffer::NatsSink`: messages to NATS JetStream |
 //! | `testkit` | no | `testkit`, with proptest |
 //! | `cli` | no | `cli`, and the program `sidestream`, which measures stores (`sidestream bench`) and makes those in PostgreSQL (`sidestream migrate`) |
 //! | `full` | no | all of these |

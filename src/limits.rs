@@ -3,6 +3,9 @@
 //! A bound that a user may want to move is a field of [`Limits`]; the constants are bounds of the
 //! stored format and never move.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// Longest category, in bytes.
@@ -131,6 +134,18 @@ pub const MESSAGE_PAGE: usize = 256;
 /// Streams of messages that are shortened in one slice of collecting.
 pub const COLLECTED_STREAMS: usize = 256;
 
+/// Bytes that a secret for signatures has, as the Standard Webhooks specification says.
+pub const SECRET_BYTES: RangeInclusive<usize> = 24..=64;
+/// Longest beginning of a receiver's answer that is kept, in bytes.
+pub const ANSWER_BYTES: usize = 200;
+/// Longest answer that is read to its end so that its connection can be used again, in bytes.
+pub const DRAINED_BYTES: usize = 4 << 10;
+/// How long a receiver may ask to be left alone.
+pub const RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+/// Most messages that a file sink writes and syncs together.
+pub const FILE_BATCH: usize = 1_024;
+/// Most bytes that a file sink writes and syncs together, before it takes another message.
+pub const FILE_BATCH_BYTES: usize = 4 << 20;
 /// Largest input of a process's deadline, in bytes of JSON: it waits in a row.
 pub const DEADLINE_BYTES: usize = 32 << 10;
 

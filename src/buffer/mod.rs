@@ -71,4 +71,8 @@ pub use event_buffer::EventBuffer;
 pub use parked::{Asked, ParkedKey, ParkedMessages, Remedy};
 pub use settings::DestinationSettings;
 pub use sink::{Answer, Sink};
-pub use sinks::ChannelSink;
+pub use sinks::{ChannelSink, FileSink, Received};
+#[cfg(feature = "http-sink")]
+pub use sinks::{HttpSettings, HttpSink, SigningSecret};
+#[cfg(feature = "nats")]
+pub use sinks::{NatsSettings, NatsSink};

@@ -1,6 +1,7 @@
 //! Where messages go.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -76,4 +77,11 @@ impl Answer {
 pub trait Sink: fmt::Debug + Send + Sync + 'static {
     /// Sends one message, and says what became of it.
     async fn send(&self, delivery: &Delivery) -> Answer;
+}
+
+#[async_trait]
+impl<S: Sink + ?Sized> Sink for Arc<S> {
+    async fn send(&self, delivery: &Delivery) -> Answer {
+        (**self).send(delivery).await
+    }
 }

@@ -14,6 +14,13 @@ mod backlog;
 mod bad_input;
 mod collecting;
 mod crash;
+mod file;
+mod http;
+#[path = "../../examples/deliveries/http.rs"]
+mod http_server;
+mod nats;
+#[path = "../../examples/deliveries/nats_server.rs"]
+mod nats_server;
 mod outage;
 mod parking;
 mod receiver;

@@ -1,19 +1,28 @@
 //! What the cases share.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
-use sidestream::buffer::{Destination, DestinationName, DestinationSettings, EventBuffer};
+use sidestream::buffer::{
+    Answer, Delivery, Destination, DestinationName, DestinationSettings, EventBuffer, Sink,
+};
 use sidestream::clock::Clock;
-use sidestream::feed::Pauses;
+use sidestream::feed::{Cursor, Pauses, Selection};
+use sidestream::message::RecordedMessage;
 use sidestream::partition::PartitionCount;
 use sidestream::processor::Processor;
 use sidestream::protocol::Atomicity;
 use sidestream::{
-    AggregateId, Category, CommandHandler, Decider, EventStore, Events, MemoryStore, Message, StepName,
-    Topic, TransactionId,
+    AggregateId, Category, CommandHandler, Decider, EventStore, Events, MemoryStore, Message, Position,
+    StepName, Topic, TransactionId,
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -97,9 +106,45 @@ pub fn name() -> DestinationName {
 }
 
 pub fn buffer(store: impl EventStore, receiver: &Receiver, settings: DestinationSettings) -> EventBuffer {
-    let ears =
-        Destination::new("ears", receiver.clone(), [TOLD, WHISPERED]).unwrap().settings(settings).unwrap();
+    buffer_to(store, receiver.clone(), settings)
+}
+
+pub fn buffer_to(store: impl EventStore, sink: impl Sink, settings: DestinationSettings) -> EventBuffer {
+    let ears = Destination::new("ears", sink, [TOLD, WHISPERED]).unwrap().settings(settings).unwrap();
     EventBuffer::new(store).of::<Teller>().to(ears)
+}
+
+/// The messages that a store holds, ready to be sent.
+pub async fn deliveries(store: &MemoryStore) -> Vec<Delivery> {
+    let shared: Arc<dyn EventStore> = Arc::new(store.clone());
+    let mut found = Vec::new();
+    for partition in store.properties().partitions.all() {
+        let mut cursor = Cursor::new(Arc::clone(&shared), partition, Selection::messages(), Position::START);
+        for record in cursor.next().await.unwrap().records {
+            let message = Arc::new(RecordedMessage::read(&record).unwrap());
+            found.push(Delivery { message, source: Arc::from("test"), refusals: 0 });
+        }
+    }
+    found
+}
+
+/// What came of each key, as envelopes; each message once, as it came first.
+pub fn came_by_key<'a>(envelopes: impl Iterator<Item = &'a [u8]>) -> BTreeMap<String, Vec<String>> {
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut contents: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    for bytes in envelopes {
+        let envelope: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+        let text = |name: &str| envelope[name].as_str().unwrap().to_owned();
+        match contents.entry(text("id")) {
+            Entry::Occupied(known) => assert_eq!(known.get(), bytes, "one id, two contents"),
+            Entry::Vacant(new) => {
+                new.insert(bytes.to_vec());
+                let data = STANDARD.decode(text("data_base64")).unwrap();
+                found.entry(text("partitionkey")).or_default().push(String::from_utf8(data).unwrap());
+            }
+        }
+    }
+    found
 }
 
 /// Runs of processors in all partitions; dropped, they die as a process does.
@@ -145,4 +190,26 @@ pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     panic!("it never was so: {what}");
+}
+
+/// A sink that counts its tries.
+#[derive(Debug, Clone)]
+pub struct Counted(Arc<dyn Sink>, Arc<AtomicUsize>);
+
+impl Counted {
+    pub fn over(sink: impl Sink) -> Self {
+        Self(Arc::new(sink), Arc::default())
+    }
+
+    pub fn sent(&self) -> usize {
+        self.1.load(Ordering::Relaxed)
+    }
+}
+
+#[async_trait]
+impl Sink for Counted {
+    async fn send(&self, delivery: &Delivery) -> Answer {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.send(delivery).await
+    }
 }

@@ -12,6 +12,7 @@
 )]
 
 mod bench;
+mod bench_buffer;
 mod bench_daemon;
 #[cfg(unix)]
 mod bench_postgres;

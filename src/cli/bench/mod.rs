@@ -3,6 +3,7 @@
 mod account;
 mod age;
 mod bodies;
+mod buffer;
 mod counts;
 mod crew;
 mod daemon;
@@ -49,6 +50,9 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     if let Some(Part::Daemon(options)) = &options.part {
         return runtime.block_on(daemon::run(options));
+    }
+    if let Some(Part::Buffer(options)) = &options.part {
+        return runtime.block_on(buffer::run(options));
     }
     if options.until_killed {
         return runtime.block_on(victim::write(options));

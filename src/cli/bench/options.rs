@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::cli::bench::buffer::BufferOptions;
 use crate::cli::bench::daemon::DaemonOptions;
 use crate::cli::failure::Failure;
 use crate::cli::postgres_url::PostgresUrl;
@@ -135,6 +136,7 @@ pub(crate) struct Options {
 #[derive(Debug, Clone, clap::Subcommand)]
 pub(super) enum Part {
     Daemon(DaemonOptions),
+    Buffer(BufferOptions),
 }
 
 /// Where the run's records go.
