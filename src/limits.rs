@@ -129,6 +129,9 @@ pub const DESTINATIONS: usize = 64;
 pub const PARKED_KEYS: usize = 1_024;
 /// Most bytes of messages that one destination has in memory for one partition, before it reads another page.
 pub const WINDOW_BYTES: usize = 8 << 20;
+/// Messages of which a destination remembers one by one that it has sent them before earlier ones; of others, as many as
+/// there are: they are sent again after a crash.
+pub const STEPS_AHEAD: usize = 4_096;
 /// Messages that are read at once.
 pub const MESSAGE_PAGE: usize = 256;
 /// Streams of messages that are shortened in one slice of collecting.

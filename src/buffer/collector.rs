@@ -135,7 +135,7 @@ impl Ground {
                 store.truncate(stream, *version).await?;
             }
             if !ends.is_empty() {
-                place.record(Done { to, passed, ahead: 0 }, Vec::new()).await?;
+                place.record(Done { to, passed, ..Done::default() }, Vec::new()).await?;
             }
             tell("it collects".to_owned(), Some((to, page.head)));
         }

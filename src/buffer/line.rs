@@ -85,7 +85,7 @@ impl Counted {
         let read = RowsRead { partition: self.partition, space: place::SPACE.to_owned(), which };
         let page = store.rows(read).await?;
         let mark = page.rows.first().map_or_else(|| Ok(Mark::default()), place::read::<Mark>)?;
-        self.count((store, selection), mark).await?;
+        self.count((store, selection), &mark).await?;
         // A forgotten destination begins anew, and so does the count.
         let sent = mark.passed.saturating_add(mark.ahead).min(self.recorded);
         let oldest = if sent < self.recorded {
@@ -101,7 +101,7 @@ impl Counted {
     async fn count(
         &mut self,
         (store, selection): (&Arc<dyn EventStore>, &Selection),
-        mark: Mark,
+        mark: &Mark,
     ) -> Result<()> {
         if self.cursor.is_none() {
             self.recorded = mark.passed;

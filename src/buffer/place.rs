@@ -17,7 +17,7 @@ use crate::stream::Position;
 pub(super) const SPACE: &str = "buffer";
 
 /// What such a row says.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Mark {
     /// Under which epoch it was written: nobody under a lower one writes it any more.
     pub(super) epoch: u64,
@@ -27,6 +27,15 @@ pub(super) struct Mark {
     pub(super) passed: u64,
     /// Messages behind it that were sent, too.
     pub(super) ahead: u64,
+    /// Which, as [`Done`] has it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) steps: Vec<u64>,
+}
+
+impl Mark {
+    pub(super) fn done(&self) -> Done {
+        Done { to: self.position, passed: self.passed, ahead: self.ahead, steps: self.steps.clone() }
+    }
 }
 
 /// A destination's row in one partition, under an epoch.
@@ -63,8 +72,8 @@ impl Place {
         if place.mark == mark { Ok(place) } else { Err(fenced(&place.key)) }
     }
 
-    pub(super) fn mark(&self) -> Mark {
-        self.mark
+    pub(super) fn mark(&self) -> &Mark {
+        &self.mark
     }
 
     /// Records how far everything is done, together with other rows of the partition.
@@ -73,7 +82,8 @@ impl Place {
     /// [`Fenced`](ErrorKind::Fenced) when somebody else has the row. Those of the store: after any, the place has to be
     /// opened again.
     pub(super) async fn record(&mut self, done: Done, mut others: Vec<RowWrite>) -> Result<()> {
-        let mark = Mark { position: done.to, passed: done.passed, ahead: done.ahead, ..self.mark };
+        let Done { to, passed, ahead, steps } = done;
+        let mark = Mark { epoch: self.mark.epoch, position: to, passed, ahead, steps };
         others.push(put(self.key.clone(), RowExpected::Revision(self.revision), &mark)?);
         write(&*self.store, self.partition, others).await?;
         self.revision = self.revision.saturating_add(1);

@@ -184,7 +184,7 @@ impl Sending {
             .page_records(limits::MESSAGE_PAGE);
         Ok(Self {
             partition,
-            window: Window::new(mark.position, mark.passed),
+            window: Window::new(&mark.done()),
             head: mark.position,
             place,
             cursor,
@@ -428,7 +428,7 @@ impl Sending {
         self.record_at = None;
         let done = self.window.done();
         let mark = self.place.mark();
-        if rows.is_empty() && (done.to, done.ahead) == (mark.position, mark.ahead) {
+        if rows.is_empty() && done == mark.done() {
             return Ok(());
         }
         self.place.record(done, rows).await

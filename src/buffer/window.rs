@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::hash::HashMap;
+use crate::limits;
 use crate::message::RecordedMessage;
 use crate::stream::Position;
 
@@ -15,6 +16,8 @@ pub(super) struct Window {
     open: BTreeMap<Position, Timestamp>,
     /// What is done behind something that is not.
     ahead: BTreeSet<Position>,
+    /// What was done before it was taken in: by the run before this one.
+    known: BTreeSet<Position>,
     /// Messages that were taken in, ever.
     seen: u64,
     keys: HashMap<String, Queue>,
@@ -26,7 +29,7 @@ pub(super) struct Window {
 }
 
 /// How far everything is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Done {
     /// Up to this position.
     pub(super) to: Position,
@@ -34,6 +37,8 @@ pub(super) struct Done {
     pub(super) passed: u64,
     /// Messages behind it that are done, too.
     pub(super) ahead: u64,
+    /// Which, each by how far it lies behind the one before, or behind `to`; the first of them, where there are many.
+    pub(super) steps: Vec<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -44,21 +49,30 @@ struct Queue {
 }
 
 impl Window {
-    /// Nothing behind `position`, up to which there were `passed` messages.
-    pub(super) fn new(position: Position, passed: u64) -> Self {
+    /// What is to be done behind `done`.
+    pub(super) fn new(done: &Done) -> Self {
+        let mut at = done.to;
+        let known = done.steps.iter().map(|step| {
+            at = at.plus(*step);
+            at
+        });
         Self {
             open: BTreeMap::new(),
             ahead: BTreeSet::new(),
-            seen: passed,
+            known: known.collect(),
+            seen: done.passed,
             keys: HashMap::default(),
             ready: VecDeque::new(),
-            read_to: position,
+            read_to: done.to,
             bytes: 0,
         }
     }
 
     /// Takes in a message behind those before it.
     pub(super) fn take(&mut self, message: RecordedMessage) {
+        if self.known.remove(&message.position) {
+            return self.pass_over(message.position);
+        }
         self.seen = self.seen.saturating_add(1);
         self.open.insert(message.position, message.recorded_at);
         self.bytes = self.bytes.saturating_add(message.data.len());
@@ -133,9 +147,17 @@ impl Window {
     pub(super) fn done(&mut self) -> Done {
         let to = self.open.first_key_value().map_or(self.read_to, |(first, _)| first.minus(1));
         self.ahead = self.ahead.split_off(&to.next());
-        let ahead = count(self.ahead.len());
-        let passed = self.seen.saturating_sub(count(self.open.len())).saturating_sub(ahead);
-        Done { to, passed, ahead }
+        let passed = self.seen.saturating_sub(count(self.len()));
+        let ahead = count(self.ahead.len().saturating_add(self.known.len()));
+        let mut before = to;
+        let step = |position: &Position| {
+            let step = position.get().saturating_sub(before.get());
+            before = *position;
+            step
+        };
+        // What is known and was not taken in yet lies behind everything that was.
+        let steps = self.ahead.iter().chain(&self.known).take(limits::STEPS_AHEAD).map(step).collect();
+        Done { to, passed, ahead, steps }
     }
 
     /// When the oldest was recorded that is not done.
