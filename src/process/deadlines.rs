@@ -23,6 +23,9 @@ use crate::stream::AggregateId;
 /// The space of the rows. Keys: the kind of process, when it is due, the message that asked for it.
 const SPACE: &str = "deadlines";
 
+/// So often, in milliseconds, whoever waits looks without being told.
+pub(super) const LONGEST_LOOK_MS: u64 = 500;
+
 #[derive(Serialize, Deserialize)]
 struct Stored<T> {
     process: String,
@@ -50,7 +53,7 @@ pub(super) struct Look<P: ProcessManager> {
 /// The deadlines of one kind of process.
 pub(super) struct Deadlines<P> {
     store: Arc<dyn EventStore>,
-    /// Something was put: whoever waits looks again.
+    /// Something was put that passes before the next look: whoever waits looks again.
     pub(super) changed: Notify,
     kind: PhantomData<fn() -> P>,
 }
@@ -77,7 +80,9 @@ impl<P: ProcessManager> Deadlines<P> {
         )?;
         let change = RowChange::Put { value: Bytes::from(value), lives: None };
         self.write(message.partition, RowWrite { key, expected: RowExpected::Any, change }).await?;
-        self.changed.notify_waiters();
+        if after < Duration::from_millis(LONGEST_LOOK_MS) {
+            self.changed.notify_waiters();
+        }
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use crate::command::CommandHandler;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feed::Pauses;
 use crate::partition::PartitionId;
-use crate::process::deadlines::{Deadlines, Due};
+use crate::process::deadlines::{Deadlines, Due, LONGEST_LOOK_MS};
 use crate::process::deciding::Deciding;
 use crate::process::dispatch::hear;
 use crate::process::manager::ProcessManager;
@@ -20,7 +20,7 @@ use crate::processor::{Processor, ProcessorId, ProcessorStatus, Run, caught};
 use crate::stream::Position;
 
 /// How often it is looked: a deadline that another process put is seen after the longest of them.
-const LOOKS: Pauses = Pauses { shortest_ms: 5, longest_ms: 500 };
+const LOOKS: Pauses = Pauses { shortest_ms: 5, longest_ms: LONGEST_LOOK_MS };
 
 /// Has processes hear their deadlines, partition by partition. What is heard twice is heard once, so two of them at once do
 /// no harm, and an epoch guards nothing here.
@@ -96,6 +96,8 @@ async fn keep<P: ProcessManager>(
 ) -> Result<()> {
     let mut in_vain = 0_u32;
     loop {
+        // From here on: what is put while it looks is not missed.
+        let changed = ground.deadlines.changed.notified();
         let told = tokio::select! {
             told = caught(ground.tell(partition)) => told.unwrap_or_else(|| Err(panicked())),
             stopped = stop.wait_for(|stop| *stop) => { drop(stopped); return Ok(()) }
@@ -115,7 +117,7 @@ async fn keep<P: ProcessManager>(
         });
         tokio::select! {
             () = clock::sleep(pause) => {}
-            () = ground.deadlines.changed.notified() => {}
+            () = changed => {}
             stopped = stop.wait_for(|stop| *stop) => { drop(stopped); return Ok(()) }
         }
     }

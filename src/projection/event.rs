@@ -17,7 +17,7 @@ pub struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
-    pub(super) fn new(record: &'a Record, codecs: &'a Codecs) -> Self {
+    pub(crate) fn new(record: &'a Record, codecs: &'a Codecs) -> Self {
         Self { record, codecs }
     }
 
