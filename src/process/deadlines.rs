@@ -48,6 +48,8 @@ pub(super) struct Look<P: ProcessManager> {
     pub(super) due: Vec<Result<Due<P>>>,
     /// How long until the next one passes, by the store's clock; `None` where there is none.
     pub(super) next: Option<Duration>,
+    /// The last key, where more may have passed behind it.
+    pub(super) more: Option<String>,
 }
 
 /// The deadlines of one kind of process.
@@ -99,17 +101,20 @@ impl<P: ProcessManager> Deadlines<P> {
         }
     }
 
-    /// What has passed by now, a page at most.
-    pub(super) async fn look(&self, partition: PartitionId) -> Result<Look<P>> {
+    /// What has passed by now behind a key, a page at most.
+    pub(super) async fn look(&self, partition: PartitionId, after: Option<String>) -> Result<Look<P>> {
         let prefix = format!("{}/", P::CATEGORY);
-        let which = RowSelection::Prefix { prefix, after: None, limit: limits::PAGE_ROWS };
+        let which = RowSelection::Prefix { prefix, after, limit: limits::PAGE_ROWS };
         let page = self.store.rows(RowsRead { partition, space: SPACE.to_owned(), which }).await?;
-        let mut look = Look { due: Vec::new(), next: None };
+        let last = page.rows.last().filter(|_| page.rows.len() >= limits::PAGE_ROWS);
+        let more = last.map(|row| row.key.key().to_owned());
+        let mut look = Look { due: Vec::new(), next: None, more };
         for row in page.rows {
             let at = due_at(&row.key);
             if at > page.at {
                 let micros = at.as_micros().saturating_sub(page.at.as_micros());
                 look.next = Some(Duration::from_micros(u64::try_from(micros).unwrap_or(0)));
+                look.more = None;
                 break;
             }
             look.due.push(read(&row));

@@ -49,15 +49,20 @@ impl<P: ProcessManager> Ground<P> {
     /// # Errors
     /// The first one's that could not be heard. Others were heard all the same.
     pub(crate) async fn tell(&self, partition: PartitionId) -> Result<(usize, Option<Duration>)> {
-        let look = self.deadlines.look(partition).await?;
-        let mut told = Ok(0_usize);
-        for due in look.due {
-            match self.tell_one(partition, due).await {
-                Ok(()) => told.iter_mut().for_each(|told| *told = told.saturating_add(1)),
-                Err(error) => told = told.and(Err(error)),
+        let (mut told, mut after) = (Ok(0_usize), None);
+        loop {
+            let look = self.deadlines.look(partition, after).await?;
+            for due in look.due {
+                match self.tell_one(partition, due).await {
+                    Ok(()) => told.iter_mut().for_each(|told| *told = told.saturating_add(1)),
+                    Err(error) => told = told.and(Err(error)),
+                }
+            }
+            after = look.more;
+            if after.is_none() {
+                return told.map(|told| (told, look.next));
             }
         }
-        told.map(|told| (told, look.next))
     }
 
     async fn tell_one(&self, partition: PartitionId, due: Result<Due<P>>) -> Result<()> {

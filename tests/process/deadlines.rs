@@ -4,13 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sidestream::buffer::EventBuffer;
 use sidestream::clock::{ManualClock, Timestamp};
-use sidestream::process::Dispatch;
+use sidestream::process::{Dispatch, ProcessManager, Processes, Reaction};
 use sidestream::protocol::Atomicity;
 use sidestream::store::rows::{RowSelection, RowsRead};
-use sidestream::testkit::inline::Ran;
+use sidestream::testkit::inline::{Inline, Ran};
 use sidestream::testkit::run;
-use sidestream::{CommandHandler, EventStore, MemoryStore, Result, TransactionId};
+use sidestream::{
+    Category, CommandHandler, ErrorKind, EventStore, MemoryStore, Message, Result, Topic, TransactionId,
+    limits,
+};
 
 use crate::account::Account;
 use crate::support::*;
@@ -147,5 +151,61 @@ fn processors_tell_a_deadline_soon_after_it_passed() {
         clock.advance(Duration::from_millis(50));
         until("it was told", async || deadlines(&world).await == 0).await;
         runs.stop().await;
+    });
+}
+
+/// Hears a deadline and publishes what it may not, for as long as it is told so: the input fails, each time.
+struct Stubborn;
+
+impl ProcessManager for Stubborn {
+    const CATEGORY: Category = Category::new("stubborn");
+    type Input = bool;
+    type Command = ();
+    type Rejection = ();
+    type State = u32;
+
+    fn evolve(heard: &mut u32, _: &bool) {
+        *heard += 1;
+    }
+
+    fn react(&self, heard: &u32, fails: &bool) -> Result<Reaction<Self>, ()> {
+        Ok(match (heard, fails) {
+            (1, fails) => Reaction::none().schedule(Duration::from_secs(1), *fails),
+            (_, true) => Reaction::none().publish(Message::json(Topic::new("unknown"), &1)),
+            (_, false) => Reaction::none(),
+        })
+    }
+}
+
+#[async_trait]
+impl Dispatch<Stubborn> for () {
+    async fn dispatch(&self, (): (), _: TransactionId) -> Result<Option<bool>> {
+        Ok(None)
+    }
+}
+
+#[test]
+fn any_number_of_deadlines_that_cannot_be_heard_hold_no_other_up() {
+    run(async {
+        let clock = manual();
+        let one = sidestream::partition::PartitionCount::new(1).unwrap();
+        let store = MemoryStore::with(one, Atomicity::Batch, clock.clone());
+        let all = Processes::new(store.clone(), Stubborn, ());
+        let mut inline = Inline::of(&all.join(EventBuffer::new(store)).unwrap()).unwrap();
+        inline = inline.processes(&all).unwrap();
+        for number in 0..=limits::PAGE_ROWS {
+            let (process, under) =
+                (id(&format!("s{number}")), TransactionId::derive("s", &number.to_string()));
+            assert!(all.hear(&process, under, true).await.unwrap().is_accepted());
+        }
+        inline.run().await.unwrap();
+        clock.advance(Duration::from_millis(1));
+        all.hear(&id("last"), TransactionId::derive("s", "last"), false).await.unwrap();
+        inline.run().await.unwrap();
+        clock.advance(Duration::from_secs(2));
+        let error = inline.run().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        assert_eq!(all.query(&id("last"), |process, _| process.state).await.unwrap(), 2);
+        assert_eq!(all.query(&id("s0"), |process, _| process.state).await.unwrap(), 1);
     });
 }

@@ -23,5 +23,6 @@ mod crash;
 mod deadlines;
 mod expiring;
 mod rules;
+mod service;
 mod support;
 mod trouble;
