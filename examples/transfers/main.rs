@@ -36,7 +36,7 @@ pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = Options::parse();
-    let done = match options.life.clone() {
+    let done = match options.life {
         Some(life) => service::live(&options, life).await.map(|()| true),
         None => parent::run(options).await,
     };

@@ -37,21 +37,22 @@ impl Report {
         let Figures { not_held, not_deposited, late, expiring, expired, .. } = self.figures;
         let mut table = Table::new();
         table.load_style(presets::UTF8_FULL_CONDENSED).set_header(["", "how many"]);
-        let mut row = |what: &str, many: String| drop(table.add_row([what.to_owned(), many]));
-        row("transfers wanted", self.wanted.to_string());
-        row("done", done.to_string());
-        row("undone", undone.to_string());
-        row("  the payer had not enough", not_held.to_string());
-        row("  the payee had no room", not_deposited.to_string());
-        row("  too late", late.to_string());
-        row("half done", half_done.to_string());
-        row("done twice, or by nobody", doubled.to_string());
-        row("holds that expire, and did", format!("{expired} of {expiring}"));
-        row("money in, in minor units", money_in.to_string());
-        row("money now", money_now.to_string());
-        row("looks, wrong ones", format!("{}, {}", self.looks, self.wrong_looks));
-        row("crashes", self.crashes.to_string());
-        row("seconds", format!("{:.1}", self.seconds));
+        table.add_rows([
+            ["transfers wanted", &self.wanted.to_string()],
+            ["done", &done.to_string()],
+            ["undone", &undone.to_string()],
+            ["  the payer had not enough", &not_held.to_string()],
+            ["  the payee had no room", &not_deposited.to_string()],
+            ["  too late", &late.to_string()],
+            ["half done", &half_done.to_string()],
+            ["done twice, or by nobody", &doubled.to_string()],
+            ["holds that expire, and did", &format!("{expired} of {expiring}")],
+            ["money in, in minor units", &money_in.to_string()],
+            ["money now", &money_now.to_string()],
+            ["looks, wrong ones", &format!("{}, {}", self.looks, self.wrong_looks)],
+            ["crashes", &self.crashes.to_string()],
+            ["seconds", &format!("{:.1}", self.seconds)],
+        ]);
         table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
         table
     }

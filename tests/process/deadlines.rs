@@ -40,7 +40,7 @@ impl Dispatch<Transfer> for Slow {
 }
 
 fn store(clock: &Arc<ManualClock>) -> Arc<dyn EventStore> {
-    Arc::new(MemoryStore::with(Default::default(), Atomicity::Batch, Arc::clone(clock) as Arc<_>))
+    Arc::new(MemoryStore::with(Default::default(), Atomicity::Batch, clock.clone()))
 }
 
 fn slow(clock: &Arc<ManualClock>, at_deposit: bool) -> World {
