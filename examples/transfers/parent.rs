@@ -68,7 +68,7 @@ impl Service {
     fn start(options: &Options, life: Life) -> Result<Self, Failure> {
         let mut child = Command::new(std::env::current_exe()?)
             .args(options.of(life))
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;

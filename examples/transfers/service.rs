@@ -1,5 +1,6 @@
 //! The service: a process of its own, until it is killed.
 
+use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +35,11 @@ struct Service {
 /// Works until it is killed. Tells on standard output: `ready`, `begun N` (up to there every transfer is answered), and in
 /// the last life `complete`.
 pub(crate) async fn live(options: &Options, life: Life) -> Result<(), Failure> {
+    // Without its parent nobody would end it.
+    std::thread::spawn(|| {
+        std::io::stdin().read_to_end(&mut Vec::new()).ok();
+        std::process::exit(0);
+    });
     let store: Arc<dyn EventStore> = Arc::new(place::open(options).await?);
     println!("ready");
     let service = Service::start(options, store)?;
