@@ -83,10 +83,11 @@
 //! 8. [`limits`], [`partition`], [`clock`], [`lease`]: bounds, partitions, time, and who may work until when.
 //! 9. [`feed`] and [`projection`]: following the log, and views that are folded from it, exactly once.
 //! 10. [`message`] and [`buffer`]: what a decision tells others, and how it gets there.
-//! 11. [`processor`], [`cluster`] and [`runtime`]: partitions shared by several processes, and a service as one thing to
+//! 11. [`process`]: process managers, which carry a conversation over several aggregates to its end.
+//! 12. [`processor`], [`cluster`] and [`runtime`]: partitions shared by several processes, and a service as one thing to
 //!     start and stop; [`metric`] names the figures that it gives out.
-//! 12. `testkit` (feature): given/when/then and crash-everywhere for deciders, the conformance suite for stores.
-//! 13. `cli` (feature): the program `sidestream`.
+//! 13. `testkit` (feature): given/when/then and crash-everywhere for deciders, processors inline, the conformance suite for stores.
+//! 14. `cli` (feature): the program `sidestream`.
 //!
 //! # Feature flags
 //!

@@ -42,12 +42,14 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
+use crate::buffer::EventBuffer;
 use crate::clock::{self, Clock, SystemClock};
 use crate::cluster::{ClusterSettings, ClusterStatus, Worker};
 use crate::codec::Codecs;
 use crate::command::{CommandHandler, Recovery};
 use crate::decider::Decider;
 use crate::error::{Error, Result};
+use crate::process::{ProcessManager, Processes};
 use crate::processor::Processor;
 use crate::projection::{self, Definition, Projection, Projections, View};
 use crate::store::EventStore;
@@ -139,6 +141,68 @@ impl Builder {
     /// Adds a processor of another kind.
     pub fn processor(mut self, processor: Arc<dyn Processor>) -> Self {
         self.processors.push(processor);
+        self
+    }
+
+    /// Sends this buffer's messages. An error is told by [`start`](Self::start).
+    pub fn buffer(self, buffer: &EventBuffer) -> Self {
+        self.add(buffer.processors())
+    }
+
+    /// Tells these processes of events and deadlines, and settles their open steps. What they ask for is carried out by the
+    /// buffer that they joined, which is given apart. An error is told by [`start`](Self::start).
+    ///
+    /// ```
+    /// # use async_trait::async_trait;
+    /// # use serde::{Deserialize, Serialize};
+    /// # use sidestream::Category;
+    /// # use sidestream::process::{Dispatch, ProcessManager, Reaction};
+    /// # #[derive(Clone, Serialize, Deserialize)] struct Order;
+    /// # #[derive(Serialize, Deserialize)] struct Bill;
+    /// # struct Orders;
+    /// # impl ProcessManager for Orders {
+    /// #     const CATEGORY: Category = Category::new("order");
+    /// #     type Input = Order; type Command = Bill; type Rejection = (); type State = ();
+    /// #     fn evolve(_: &mut (), _: &Order) {}
+    /// #     fn react(&self, _: &(), _: &Order) -> Result<Reaction<Self>, ()> {
+    /// #         Ok(Reaction::none().dispatch(Bill).complete())
+    /// #     }
+    /// # }
+    /// # struct Billing(tokio::sync::mpsc::Sender<TransactionId>);
+    /// # #[async_trait]
+    /// # impl Dispatch<Orders> for Billing {
+    /// #     async fn dispatch(&self, _: Bill, id: TransactionId) -> sidestream::Result<Option<Order>> {
+    /// #         self.0.send(id).await.ok();
+    /// #         Ok(None)
+    /// #     }
+    /// # }
+    /// use sidestream::buffer::EventBuffer;
+    /// use sidestream::process::Processes;
+    /// use sidestream::runtime::Runtime;
+    /// use sidestream::{AggregateId, MemoryStore, TransactionId};
+    ///
+    /// # sidestream::testkit::run(async {
+    /// # let (sender, mut billed) = tokio::sync::mpsc::channel(1);
+    /// # let billing = Billing(sender);
+    /// let store = MemoryStore::new();
+    /// let orders = Processes::new(store.clone(), Orders, billing); // the rules, and who carries commands out
+    /// let buffer = orders.join(EventBuffer::new(store.clone()))?;
+    /// let service = Runtime::builder(store).buffer(&buffer).processes(&orders).start()?;
+    /// orders.hear(&AggregateId::new("7")?, TransactionId::derive("order", "7"), Order).await?;
+    /// # billed.recv().await.expect("it is billed");
+    /// service.shutdown().await;
+    /// # Ok::<(), sidestream::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn processes<P: ProcessManager>(self, processes: &Processes<P>) -> Self {
+        self.add(processes.processors()).recover(processes.handler().clone())
+    }
+
+    fn add(mut self, made: Result<Vec<Arc<dyn Processor>>>) -> Self {
+        match made {
+            Ok(processors) => self.processors.extend(processors),
+            Err(error) => self.wrong = self.wrong.or(Some(error)),
+        }
         self
     }
 

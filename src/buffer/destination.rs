@@ -48,11 +48,11 @@ impl fmt::Display for DestinationName {
 #[derive(Debug, Clone)]
 pub struct Destination {
     pub(super) name: DestinationName,
-    pub(super) sink: Arc<dyn Sink>,
+    pub(crate) sink: Arc<dyn Sink>,
     pub(super) topics: Vec<Topic>,
     /// Only those of this category's aggregates, where there is one.
     pub(super) only: Option<Category>,
-    pub(super) source: Arc<str>,
+    pub(crate) source: Arc<str>,
     pub(super) settings: DestinationSettings,
 }
 

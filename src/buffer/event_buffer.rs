@@ -146,7 +146,7 @@ impl EventBuffer {
         self.categories.iter().try_fold(selection, |selection, category| selection.category(category.clone()))
     }
 
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let most = limits::DESTINATIONS;
         if !(1..=most).contains(&self.destinations.len()) || self.categories.is_empty() {
             return Err(Error::invalid(

@@ -142,9 +142,18 @@ impl Drop for Publishing {
     }
 }
 
+/// A message that probes, until its answer was taken in. Where its run ends before, another one may probe.
+struct Probe(Arc<Ground>);
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        self.0.breaker().given_up();
+    }
+}
+
 /// What came to an end.
 enum Ended {
-    Sent(Arc<RecordedMessage>, Answer),
+    Sent(Arc<RecordedMessage>, Answer, Option<Probe>),
     Rested(String),
     CaughtUp(Result<CaughtUp>),
 }
@@ -255,10 +264,11 @@ impl Sending {
                 return None;
             };
             let ground = Arc::clone(&self.ground);
+            let probe = (admission == Admission::Probe).then(|| Probe(Arc::clone(&ground)));
             self.under_way = self.under_way.saturating_add(1);
             self.tasks.spawn(async move {
                 let answer = send(&ground.destination, Arc::clone(&message), refusals).await;
-                Ended::Sent(message, answer)
+                Ended::Sent(message, answer, probe)
             });
         }
         None
@@ -295,7 +305,11 @@ impl Sending {
 
     async fn ended(&mut self, ended: Result<Ended, tokio::task::JoinError>) -> Result<()> {
         match ended {
-            Ok(Ended::Sent(message, answer)) => self.answered(&message, answer).await,
+            Ok(Ended::Sent(message, answer, probe)) => {
+                let answered = self.answered(&message, answer).await;
+                drop(probe);
+                answered
+            }
             Ok(Ended::Rested(key)) => {
                 self.window.again(&key);
                 Ok(())

@@ -23,6 +23,9 @@ use crate::stream::AggregateId;
 /// The space of the rows. Keys: the kind of process, when it is due, the message that asked for it.
 const SPACE: &str = "deadlines";
 
+/// So often, in milliseconds, whoever waits looks without being told.
+pub(super) const LONGEST_LOOK_MS: u64 = 500;
+
 #[derive(Serialize, Deserialize)]
 struct Stored<T> {
     process: String,
@@ -45,12 +48,14 @@ pub(super) struct Look<P: ProcessManager> {
     pub(super) due: Vec<Result<Due<P>>>,
     /// How long until the next one passes, by the store's clock; `None` where there is none.
     pub(super) next: Option<Duration>,
+    /// The last key, where more may have passed behind it.
+    pub(super) more: Option<String>,
 }
 
 /// The deadlines of one kind of process.
 pub(super) struct Deadlines<P> {
     store: Arc<dyn EventStore>,
-    /// Something was put: whoever waits looks again.
+    /// Something was put that passes before the next look: whoever waits looks again.
     pub(super) changed: Notify,
     kind: PhantomData<fn() -> P>,
 }
@@ -77,7 +82,9 @@ impl<P: ProcessManager> Deadlines<P> {
         )?;
         let change = RowChange::Put { value: Bytes::from(value), lives: None };
         self.write(message.partition, RowWrite { key, expected: RowExpected::Any, change }).await?;
-        self.changed.notify_waiters();
+        if after < Duration::from_millis(LONGEST_LOOK_MS) {
+            self.changed.notify_waiters();
+        }
         Ok(())
     }
 
@@ -94,17 +101,20 @@ impl<P: ProcessManager> Deadlines<P> {
         }
     }
 
-    /// What has passed by now, a page at most.
-    pub(super) async fn look(&self, partition: PartitionId) -> Result<Look<P>> {
+    /// What has passed by now behind a key, a page at most.
+    pub(super) async fn look(&self, partition: PartitionId, after: Option<String>) -> Result<Look<P>> {
         let prefix = format!("{}/", P::CATEGORY);
-        let which = RowSelection::Prefix { prefix, after: None, limit: limits::PAGE_ROWS };
+        let which = RowSelection::Prefix { prefix, after, limit: limits::PAGE_ROWS };
         let page = self.store.rows(RowsRead { partition, space: SPACE.to_owned(), which }).await?;
-        let mut look = Look { due: Vec::new(), next: None };
+        let last = page.rows.last().filter(|_| page.rows.len() >= limits::PAGE_ROWS);
+        let more = last.map(|row| row.key.key().to_owned());
+        let mut look = Look { due: Vec::new(), next: None, more };
         for row in page.rows {
             let at = due_at(&row.key);
             if at > page.at {
                 let micros = at.as_micros().saturating_sub(page.at.as_micros());
                 look.next = Some(Duration::from_micros(u64::try_from(micros).unwrap_or(0)));
+                look.more = None;
                 break;
             }
             look.due.push(read(&row));

@@ -10,17 +10,9 @@ use crate::error::Result;
 use crate::id::StepName;
 use crate::message::Topic;
 use crate::process::asked;
+use crate::process::event::ProcessEvent;
 use crate::process::manager::ProcessManager;
 use crate::stream::Category;
-
-/// What happens to a process.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ProcessEvent<I> {
-    /// It heard something.
-    Heard(I),
-    /// It hears nothing any more.
-    Completed,
-}
 
 /// A process's state, and whether it is complete.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

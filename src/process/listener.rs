@@ -60,17 +60,23 @@ impl<P: ProcessManager> Projection<ElsewhereRows<CommandHandler<Deciding<P>>>> f
         rows: &mut ElsewhereRows<CommandHandler<Deciding<P>>>,
         event: &Event<'_>,
     ) -> Result<(), Failure> {
-        match heard(&*self.rules, event)? {
-            Some((process, transaction, input)) => {
-                Ok(hear(rows.client(), &process, transaction, input).await?)
-            }
-            None => Ok(()),
-        }
+        tell(&*self.rules, rows.client(), event).await.map(drop)
     }
 }
 
+/// Has the process hear an event that it is for, and says whether there is one.
+pub(super) async fn tell<P: ProcessManager>(
+    rules: &P,
+    processes: &CommandHandler<Deciding<P>>,
+    event: &Event<'_>,
+) -> Result<bool, Failure> {
+    let Some((process, transaction, input)) = heard(rules, event)? else { return Ok(false) };
+    hear(processes, &process, transaction, input).await?;
+    Ok(true)
+}
+
 /// Which process hears an event, under which transaction, as what.
-pub(super) fn heard<P: ProcessManager>(
+fn heard<P: ProcessManager>(
     rules: &P,
     event: &Event<'_>,
 ) -> Result<Option<(AggregateId, TransactionId, P::Input)>, Failure> {

@@ -8,7 +8,7 @@ use crate::decider::Stored;
 use crate::error::{Error, Result};
 use crate::feed::Selection;
 use crate::message::{Message, Topic};
-use crate::process::deciding::ProcessEvent;
+use crate::process::event::ProcessEvent;
 use crate::projection::{Event, Failure};
 use crate::stream::{AggregateId, Category};
 

@@ -23,12 +23,14 @@ mod asked;
 mod deadlines;
 mod deciding;
 mod dispatch;
+mod event;
 mod listener;
 mod manager;
 mod processes;
 mod timekeeper;
 
-pub use deciding::{Deciding, ProcessEvent, ProcessState};
+pub use deciding::{Deciding, ProcessState};
 pub use dispatch::Dispatch;
+pub use event::ProcessEvent;
 pub use manager::{Asked, ProcessManager, Reaction};
 pub use processes::{Builder, Processes};

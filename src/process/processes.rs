@@ -8,6 +8,8 @@ use crate::clock::{Clock, SystemClock};
 use crate::codec::Codecs;
 use crate::command::{CommandHandler, Outcome, Settings};
 use crate::error::Result;
+#[cfg(feature = "testkit")]
+use crate::event::Record;
 use crate::id::TransactionId;
 use crate::process::asked::ASKED;
 use crate::process::deadlines::Deadlines;
@@ -188,6 +190,19 @@ impl<P: ProcessManager> Processes<P> {
             processors.push(listening.processor(selection)?);
         }
         Ok(processors)
+    }
+
+    /// The rules.
+    #[cfg(feature = "testkit")]
+    pub(crate) fn rules(&self) -> &P {
+        &self.rules
+    }
+
+    /// Has the process hear an event that it is for, and says whether there is one.
+    #[cfg(feature = "testkit")]
+    pub(crate) async fn tell(&self, record: &Record) -> Result<bool, projection::Failure> {
+        listener::tell(&*self.rules, &self.handler, &projection::Event::new(record, &self.codecs, false))
+            .await
     }
 
     pub(crate) fn time(&self) -> Ground<P> {

@@ -12,7 +12,7 @@ use crate::command::CommandHandler;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feed::Pauses;
 use crate::partition::PartitionId;
-use crate::process::deadlines::{Deadlines, Due};
+use crate::process::deadlines::{Deadlines, Due, LONGEST_LOOK_MS};
 use crate::process::deciding::Deciding;
 use crate::process::dispatch::hear;
 use crate::process::manager::ProcessManager;
@@ -20,7 +20,7 @@ use crate::processor::{Processor, ProcessorId, ProcessorStatus, Run, caught};
 use crate::stream::Position;
 
 /// How often it is looked: a deadline that another process put is seen after the longest of them.
-const LOOKS: Pauses = Pauses { shortest_ms: 5, longest_ms: 500 };
+const LOOKS: Pauses = Pauses { shortest_ms: 5, longest_ms: LONGEST_LOOK_MS };
 
 /// Has processes hear their deadlines, partition by partition. What is heard twice is heard once, so two of them at once do
 /// no harm, and an epoch guards nothing here.
@@ -49,15 +49,20 @@ impl<P: ProcessManager> Ground<P> {
     /// # Errors
     /// The first one's that could not be heard. Others were heard all the same.
     pub(crate) async fn tell(&self, partition: PartitionId) -> Result<(usize, Option<Duration>)> {
-        let look = self.deadlines.look(partition).await?;
-        let mut told = Ok(0_usize);
-        for due in look.due {
-            match self.tell_one(partition, due).await {
-                Ok(()) => told.iter_mut().for_each(|told| *told = told.saturating_add(1)),
-                Err(error) => told = told.and(Err(error)),
+        let (mut told, mut after) = (Ok(0_usize), None);
+        loop {
+            let look = self.deadlines.look(partition, after).await?;
+            for due in look.due {
+                match self.tell_one(partition, due).await {
+                    Ok(()) => told.iter_mut().for_each(|told| *told = told.saturating_add(1)),
+                    Err(error) => told = told.and(Err(error)),
+                }
+            }
+            after = look.more;
+            if after.is_none() {
+                return told.map(|told| (told, look.next));
             }
         }
-        told.map(|told| (told, look.next))
     }
 
     async fn tell_one(&self, partition: PartitionId, due: Result<Due<P>>) -> Result<()> {
@@ -96,6 +101,8 @@ async fn keep<P: ProcessManager>(
 ) -> Result<()> {
     let mut in_vain = 0_u32;
     loop {
+        // From here on: what is put while it looks is not missed.
+        let changed = ground.deadlines.changed.notified();
         let told = tokio::select! {
             told = caught(ground.tell(partition)) => told.unwrap_or_else(|| Err(panicked())),
             stopped = stop.wait_for(|stop| *stop) => { drop(stopped); return Ok(()) }
@@ -115,7 +122,7 @@ async fn keep<P: ProcessManager>(
         });
         tokio::select! {
             () = clock::sleep(pause) => {}
-            () = ground.deadlines.changed.notified() => {}
+            () = changed => {}
             stopped = stop.wait_for(|stop| *stop) => { drop(stopped); return Ok(()) }
         }
     }

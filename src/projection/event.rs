@@ -18,7 +18,7 @@ pub struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
-    pub(super) fn new(record: &'a Record, codecs: &'a Codecs, is_replay: bool) -> Self {
+    pub(crate) fn new(record: &'a Record, codecs: &'a Codecs, is_replay: bool) -> Self {
         Self { record, codecs, is_replay }
     }
 

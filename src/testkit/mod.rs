@@ -19,6 +19,8 @@ pub mod crash;
 pub mod effort;
 pub mod faults;
 pub mod given;
+pub mod given_process;
+pub mod inline;
 #[cfg(all(unix, feature = "postgres"))]
 pub mod postgres;
 pub mod require;

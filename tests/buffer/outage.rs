@@ -79,3 +79,25 @@ fn a_lost_answer_is_a_duplicate_with_the_same_id() {
         assert_eq!((log.contents.len(), log.came.len() >= 3), (2, true));
     });
 }
+
+#[test]
+fn a_run_that_ends_while_its_message_probes_leaves_the_destination_open_to_the_next_run() {
+    paused(async {
+        let store = one_partition(Arc::new(SystemClock));
+        let tellers = CommandHandler::new(store.clone(), Teller);
+        let receiver = Receiver::new(|_| Reaction::Later);
+        let all = buffer(store.clone(), &receiver, DestinationSettings { timeout_ms: 60_000, ..settings() });
+        let (processors, partitions) = (all.processors().unwrap(), store.properties().partitions);
+        let runs = Runs::of(&processors, partitions, 1);
+        tell(&tellers, 1, 1, &["a"]).await;
+        until("it is left alone", async || receiver.log().tries >= 5).await;
+        receiver.now(|_| Reaction::TakeAndHang);
+        until("it is probed", async || !receiver.by_key().is_empty()).await;
+        drop(runs);
+        receiver.now(|_| Reaction::Take);
+        let runs = Runs::of(&processors, partitions, 2);
+        tell(&tellers, 2, 2, &["b"]).await;
+        until("all come", async || receiver.by_key().len() == 2).await;
+        runs.stop().await;
+    });
+}
