@@ -102,10 +102,17 @@ impl PostgresView {
         let transaction = Transaction::begin(self.session().await?, "BEGIN").await?;
         let session = transaction.session()?;
         catalogue::enter(session, self.number()).await?;
-        let rows = session.query(sql, parameters).await;
-        let how = if rows.is_ok() { "COMMIT" } else { "ROLLBACK" };
-        transaction.end(how).await.map_err(uncommitted)?;
-        rows.map_err(|source| failed("reading a view", source))
+        match session.query(sql, parameters).await {
+            Ok(rows) => {
+                transaction.end("COMMIT").await.map_err(uncommitted)?;
+                Ok(rows)
+            }
+            Err(source) => {
+                // Whether that succeeds says nothing to who asked.
+                drop(transaction.end("ROLLBACK").await);
+                Err(failed("reading a view", source))
+            }
+        }
     }
 
     /// Closes the connections. Later calls, of clones too, fail with [`Unavailable`](crate::ErrorKind::Unavailable).
