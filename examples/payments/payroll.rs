@@ -34,7 +34,7 @@ pub(crate) async fn run(choice: &Choice) -> Result<ExitCode, Failure> {
         grouped(version.get()),
     );
     let views = Views::follow(choice, store.events()).await?;
-    let (tally, took, anew) = pay_everybody(&accounts, &store).await?;
+    let (tally, took, anew) = pay_everybody(&accounts, &views).await?;
     println!("4. the whole day sent again from its start: {} answers in {}", tally.total(), time(took));
     summary(&store, &accounts, &recovery, tally).await?;
     let mut ids = (0..PEOPLE).map(payday::employee).collect::<Result<Vec<_>, _>>()?;
@@ -111,15 +111,15 @@ async fn handle(accounts: &CommandHandler<Failing>, send: Send) -> Result<Outcom
 }
 
 /// Sends every command of the day, as the employer's system does after a crash: all of them, from the
-/// start, some more than once. Half way through, daily totals begin to be read a second time.
-async fn pay_everybody(accounts: &Accounts, store: &Store) -> Result<(Tally, Duration, Anew), Failure> {
+/// start, some more than once. Half way through, the views begin to be made anew.
+async fn pay_everybody(accounts: &Accounts, views: &Views) -> Result<(Tally, Duration, Anew), Failure> {
     let watch = sidestream::clock::Stopwatch::start();
     let mut tally = Tally::default();
     let mut holds = Vec::new();
     for number in 0..PEOPLE {
         holds.push(copies(accounts, &payday::hold(number)?, payday::copies(number), &mut tally).await?);
     }
-    let anew = Anew::start(store.events())?;
+    let anew = views.rebuild().await?;
     for number in (0..PEOPLE).zip(holds).filter(|(_, hold)| hold.is_accepted()).map(|(number, _)| number) {
         for send in [payday::pay(number)?, payday::capture(number)?] {
             copies(accounts, &send, payday::copies(number), &mut tally).await?;

@@ -6,6 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+use tokio::task::JoinSet;
+
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Record;
@@ -133,13 +135,14 @@ impl Cursor {
         }
     }
 
-    /// Begins to read the next page. A future does nothing before it is polled.
+    /// Begins to read the next page. A future does nothing before it is polled, and one that nobody polls any more keeps
+    /// what it was given: a store's last reader, say, which this cursor's neighbour waits for. So a task goes on with it.
     async fn read_ahead(&mut self) {
         let mut reading = self.page();
         let polled = poll_fn(|context| Poll::Ready(reading.as_mut().poll(context))).await;
         self.ahead = Some(match polled {
             Poll::Ready(page) => Ahead::Read(page),
-            Poll::Pending => Ahead::Reading(reading),
+            Poll::Pending => Ahead::Reading(carried(reading)),
         });
     }
 
@@ -179,4 +182,17 @@ impl fmt::Debug for Cursor {
             .field("selection", &self.selection)
             .finish_non_exhaustive()
     }
+}
+
+/// A reading that goes on by itself, and ends when nobody wants it any more.
+fn carried(reading: Reading) -> Reading {
+    if tokio::runtime::Handle::try_current().is_err() {
+        return reading;
+    }
+    let mut task = JoinSet::new();
+    task.spawn(reading);
+    Box::pin(async move {
+        let gone = || Error::new(ErrorKind::Unavailable, "reading ahead was given up");
+        task.join_next().await.ok_or_else(gone)?.map_err(|source| gone().caused_by(source))?
+    })
 }

@@ -101,7 +101,7 @@ pub use memory::{MemoryContent, MemoryView};
 pub use parked::{Action, Audited, Operator, Parked, Repaired};
 pub use place::{Place, ProjectionId};
 #[cfg(feature = "postgres")]
-pub use postgres::{PostgresRows, PostgresView};
+pub use postgres::{PostgresContent, PostgresRows, PostgresView};
 pub use progress::Progress;
 pub use projections::Projections;
 pub use projector::Projector;

@@ -141,7 +141,8 @@ impl<V: Generational> Rebuild<V> {
     /// Builds all partitions in this process, on the runtime of the caller.
     pub fn start(&mut self) {
         for processor in self.processors.drain(..) {
-            for partition in self.store.properties().partitions.all() {
+            let most = if processor.spans_partitions() { 1 } else { usize::MAX };
+            for partition in self.store.properties().partitions.all().take(most) {
                 let run = processor.run(partition, 0, self.stop.subscribe());
                 // How it ended stands in its status.
                 self.tasks.spawn(async move { drop(run.await) });

@@ -28,9 +28,12 @@ mod ledger;
 mod outage;
 mod parking;
 #[cfg(unix)]
+mod postgres_rebuild;
+#[cfg(unix)]
 mod postgres_view;
 mod rebuild;
 mod rebuild_crash;
+mod rebuild_joined;
 mod requests;
 mod sqlite_view;
 mod support;

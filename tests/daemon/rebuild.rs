@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use sidestream::ErrorKind;
 use sidestream::projection::{
     Daemon, Demands, Event, Failure, Generational, Generations, MemoryContent, MemoryView, Operator,
-    Projection, Rebuild, SqliteContent, SqliteRows, SqliteView, State,
+    PostgresContent, PostgresView, Projection, Rebuild, SqliteContent, SqliteRows, SqliteView, State,
 };
 use sidestream::store::EventStore;
 use sidestream::stream::Position;
@@ -28,6 +28,15 @@ impl Compared for MemoryView<Vec<Entry>> {
 impl Compared for SqliteView {
     fn all_rows() -> SqliteContent {
         SqliteContent::AllTables
+    }
+}
+
+impl Compared for PostgresView {
+    fn all_rows() -> PostgresContent {
+        // Without the number that the server hands out.
+        PostgresContent::queries([
+            "SELECT partition, position, stream, version, minor FROM journal ORDER BY partition, position",
+        ])
     }
 }
 

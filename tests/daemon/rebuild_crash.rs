@@ -53,7 +53,8 @@ where
     tokio::join!(runner.run(), work).1
 }
 
-async fn check<V: Compared>(
+/// Tells how often the view was called.
+pub async fn check<V: Compared>(
     units: &[(u8, u8)],
     view: V,
     script: Script,

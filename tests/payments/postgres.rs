@@ -122,12 +122,13 @@ impl Draws {
 fn a_payroll_day_crashes_and_recovers_there_too() {
     let Some((_, url)) = database() else { return };
     let folder = folder();
-    for _ in 0..2 {
+    for generation in 2..4 {
         let told = run(folder.path(), &["payroll", "--store", &url]).succeeded();
         assert!(told.stdout.contains("money in = money out"), "{told:?}");
         assert_eq!(told.figure("money in"), told.figure("money out: paid + left + held"));
         assert_eq!(told.figure("available") + told.figure("held"), told.figure("money in"));
-        assert!(told.stdout.contains("daily totals = a second reading"), "{told:?}");
+        assert!(told.stdout.contains("both views = themselves made anew"), "{told:?}");
+        assert_eq!(told.figure("live generation"), generation);
     }
 }
 

@@ -100,25 +100,6 @@ fn selections() -> sidestream::Result<Vec<Selection>> {
     Ok(vec![moves, refusals.framework_records()])
 }
 
-impl Projection<Totals> for DailyTotals {
-    const NAME: &'static str = NAME;
-
-    fn join(&self) -> sidestream::Result<Vec<Selection>> {
-        selections()
-    }
-
-    async fn apply(&self, rows: &mut Totals, event: &Event<'_>) -> Result<(), Failure> {
-        let known = rows.days.entry(day(event)).or_default();
-        let mut columns = known.columns();
-        for (sum, more) in columns.iter_mut().zip(Day::of(event)?.columns()) {
-            *sum = sum.checked_add(more).ok_or("a day's total left the range of 64 bits")?;
-        }
-        *known = Day::of_columns(columns);
-        rows.order = rows.order.and(event);
-        Ok(())
-    }
-}
-
 impl Projection<SqliteRows> for DailyTotals {
     const NAME: &'static str = NAME;
 

@@ -3,6 +3,7 @@
 use tokio_postgres::error::Severity;
 
 use crate::error::{Error, ErrorKind};
+use crate::projection::failure::ViewFailure;
 use crate::store::AppendFailure;
 use crate::store::postgres;
 
@@ -11,7 +12,7 @@ pub(super) fn failed(doing: &str, source: tokio_postgres::Error) -> Error {
     let invalid = |what: &str| Error::invalid(format!("{what} while {doing}"));
     let error = match source.code().map(tokio_postgres::error::SqlState::code) {
         Some("42501") => invalid("this user may not do what is needed").advice(
-            "grant USAGE on the schema sidestream_view, EXECUTE on its function and SELECT, INSERT, UPDATE, DELETE on its \
+            "grant USAGE on the schema sidestream_view, EXECUTE on its functions and SELECT, INSERT, UPDATE, DELETE on its \
              tables: see docs/operations.md",
         ),
         Some("3F000" | "42P01" | "42883" | "42703") => {
@@ -45,5 +46,13 @@ pub(super) fn uncommitted(failure: AppendFailure) -> Error {
     match failure {
         AppendFailure::Refused(error) | AppendFailure::Unknown(error) => error,
         other => Error::new(ErrorKind::Unknown, other.to_string()),
+    }
+}
+
+/// Why a transaction without handlers was not committed.
+pub(super) fn cause(failure: ViewFailure) -> Error {
+    match failure {
+        ViewFailure::View(error) | ViewFailure::Handler { error: Some(error), .. } => error,
+        ViewFailure::Handler { cause, .. } => Error::invalid(cause),
     }
 }

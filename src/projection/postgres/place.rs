@@ -10,6 +10,7 @@ use crate::feed::JoinPositions;
 use crate::projection::failure::fenced;
 use crate::projection::parked::{Action, Audited, Operator, Parked};
 use crate::projection::place::Place;
+use crate::projection::postgres::catalogue;
 use crate::projection::postgres::failure::failed;
 use crate::projection::view::{Change, Opened};
 use crate::store::postgres::{Parameter, Session, column};
@@ -28,19 +29,28 @@ const JOINED: &str = include_str!("sql/view_joined.sql");
 const AUDIT: &str = include_str!("sql/view_add_audit.sql");
 const AUDITED: &str = include_str!("sql/view_all_audited.sql");
 
+/// A place of a generation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct At<'a> {
+    pub(super) generation: u32,
+    pub(super) place: &'a Place,
+}
+
 /// Waits until no other place of the projection is being opened, to the end of the transaction.
-pub(super) async fn take_turn(session: &Session, place: &Place) -> Result<()> {
-    let turn = session.query(TURN, &[(&place.projection.name(), Type::TEXT)]).await;
+pub(super) async fn take_turn(session: &Session, at: At<'_>) -> Result<()> {
+    let parameters: [Parameter<'_>; 2] =
+        [(&at.place.projection.name(), Type::TEXT), (&catalogue::signed(at.generation), Type::INT4)];
+    let turn = session.query(TURN, &parameters).await;
     turn.map(drop).map_err(|source| failed("waiting to open a place", source))
 }
 
 /// Opens a place under an epoch.
-pub(super) async fn open(session: &Session, place: &Place, epoch: u64, now: Timestamp) -> Result<Opened> {
+pub(super) async fn open(session: &Session, at: At<'_>, epoch: u64, now: Timestamp) -> Result<Opened> {
     let fail = |source| failed("opening a place", source);
-    let (key, epoch_is, at) = (Key::of(place), signed(epoch)?, now.as_micros());
-    let parameters = key.and(&[(&place.store, Type::UUID), (&epoch_is, Type::INT8), (&at, Type::INT8)]);
+    let (key, epoch_is, time) = (Key::of(at), signed(epoch)?, now.as_micros());
+    let parameters = key.and(&[(&at.place.store, Type::UUID), (&epoch_is, Type::INT8), (&time, Type::INT8)]);
     let rows = session.query(OPEN, &parameters).await.map_err(fail)?;
-    let Some(row) = rows.first() else { return Err(refusal(session, place, epoch).await?) };
+    let Some(row) = rows.first() else { return Err(refusal(session, at, epoch).await?) };
     let (position, revision) = (position(row, 0)?, unsigned(row, 1)?);
     let rows = session.query(PARKED, &key.and(&[])).await.map_err(fail)?;
     let parked = rows.iter().map(parked).collect::<Result<_>>()?;
@@ -56,37 +66,37 @@ async fn joined(session: &Session, key: &Key<'_>) -> Result<Option<JoinPositions
 }
 
 /// Why a place was not opened.
-async fn refusal(session: &Session, place: &Place, epoch: u64) -> Result<Error> {
-    let Some(found) = find(session, place).await? else { return Ok(fenced(place)) };
-    if found.store != place.store {
-        return Ok(Error::invalid(format!("{place} of this view follows another store"))
-            .expected(place.store, found.store)
+async fn refusal(session: &Session, at: At<'_>, epoch: u64) -> Result<Error> {
+    let Some(found) = find(session, at).await? else { return Ok(fenced(at.place)) };
+    if found.store != at.place.store {
+        return Ok(Error::invalid(format!("{} of this view follows another store", at.place))
+            .expected(at.place.store, found.store)
             .advice("give each store's projections a view of their own"));
     }
-    Ok(fenced(place).expected(format!("at most epoch {epoch}"), format!("epoch {}", found.epoch)))
+    Ok(fenced(at.place).expected(format!("at most epoch {epoch}"), format!("epoch {}", found.epoch)))
 }
 
 /// Demands that the place is where the work says.
 pub(super) async fn guard(
     session: &Session,
-    place: &Place,
+    at: At<'_>,
     epoch: u64,
     (revision, from): (u64, Position),
 ) -> Result<()> {
-    let found = find(session, place).await?;
+    let found = find(session, at).await?;
     let is_mine = |found: &Found| (found.epoch, found.revision, found.position) == (epoch, revision, from);
-    if found.as_ref().is_some_and(is_mine) { Ok(()) } else { Err(fenced(place)) }
+    if found.as_ref().is_some_and(is_mine) { Ok(()) } else { Err(fenced(at.place)) }
 }
 
 /// Moves the checkpoint, where the place is still as the work says. The row stays locked up to the commit.
 pub(super) async fn advance(
     session: &Session,
-    place: &Place,
+    at: At<'_>,
     epoch: u64,
     (revision, from, to): (u64, Position, Position),
     now: Timestamp,
 ) -> Result<()> {
-    let (key, at) = (Key::of(place), now.as_micros());
+    let (key, time) = (Key::of(at), now.as_micros());
     let (epoch, revision) = (signed(epoch)?, signed(revision)?);
     let (from, to) = (signed(from.get())?, signed(to.get())?);
     let parameters = key.and(&[
@@ -94,38 +104,36 @@ pub(super) async fn advance(
         (&revision, Type::INT8),
         (&from, Type::INT8),
         (&to, Type::INT8),
-        (&at, Type::INT8),
+        (&time, Type::INT8),
     ]);
     let moved = session.change(MOVE, &parameters).await;
     let moved = moved.map_err(|source| failed("moving a checkpoint", source))?;
-    if moved == 1 { Ok(()) } else { Err(fenced(place)) }
+    if moved == 1 { Ok(()) } else { Err(fenced(at.place)) }
 }
 
 /// Writes what changes besides.
-pub(super) async fn change(session: &Session, place: &Place, change: &Change) -> Result<()> {
+pub(super) async fn change(session: &Session, at: At<'_>, change: &Change) -> Result<()> {
     let changed = match change {
-        Change::Park(parked) => return park(session, place, parked).await,
-        Change::Audit(audited) => return audit(session, place, audited).await,
+        Change::Park(parked) => return park(session, at, parked).await,
+        Change::Audit(audited) => return audit(session, at, audited).await,
         Change::Waiting(cardinal, more) => {
             let more = signed(*more)?;
-            let key = Key::of(place);
+            let key = Key::of(at);
             session.change(WAITING, &key.and(&[(cardinal, Type::TEXT), (&more, Type::INT8)])).await
         }
         Change::Joined(joined) => {
             let positions = joined.text()?;
-            session.change(JOIN, &Key::of(place).and(&[(&positions, Type::TEXT)])).await
+            session.change(JOIN, &Key::of(at).and(&[(&positions, Type::TEXT)])).await
         }
-        Change::Unpark(cardinal) => {
-            session.change(UNPARK, &Key::of(place).and(&[(cardinal, Type::TEXT)])).await
-        }
+        Change::Unpark(cardinal) => session.change(UNPARK, &Key::of(at).and(&[(cardinal, Type::TEXT)])).await,
     };
     changed.map(drop).map_err(|source| failed("changing what is parked", source))
 }
 
-async fn park(session: &Session, place: &Place, parked: &Parked) -> Result<()> {
+async fn park(session: &Session, at: At<'_>, parked: &Parked) -> Result<()> {
     let (position, waiting) = (signed(parked.position.get())?, signed(parked.waiting)?);
     let (attempts, since) = (i64::from(parked.attempts), parked.since.as_micros());
-    let key = Key::of(place);
+    let key = Key::of(at);
     let parameters = key.and(&[
         (&parked.cardinal, Type::TEXT),
         (&position, Type::INT8),
@@ -139,26 +147,26 @@ async fn park(session: &Session, place: &Place, parked: &Parked) -> Result<()> {
     parked.map(drop).map_err(|source| failed("parking an aggregate", source))
 }
 
-async fn audit(session: &Session, place: &Place, audited: &Audited) -> Result<()> {
-    let (position, at, action) =
+async fn audit(session: &Session, at: At<'_>, audited: &Audited) -> Result<()> {
+    let (position, time, action) =
         (signed(audited.position.get())?, audited.at.as_micros(), audited.action.name());
-    let key = Key::of(place);
+    let key = Key::of(at);
     let parameters = key.and(&[
         (&action, Type::TEXT),
         (&audited.cardinal, Type::TEXT),
         (&position, Type::INT8),
         (&audited.by.who, Type::TEXT),
         (&audited.by.why, Type::TEXT),
-        (&at, Type::INT8),
+        (&time, Type::INT8),
     ]);
     let kept = session.change(AUDIT, &parameters).await;
     kept.map(drop).map_err(|source| failed("keeping what was done", source))
 }
 
 /// What was done in a place, the latest first.
-pub(super) async fn audited(session: &Session, place: &Place, limit: usize) -> Result<Vec<Audited>> {
+pub(super) async fn audited(session: &Session, at: At<'_>, limit: usize) -> Result<Vec<Audited>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = session.query(AUDITED, &Key::of(place).and(&[(&limit, Type::INT8)])).await;
+    let rows = session.query(AUDITED, &Key::of(at).and(&[(&limit, Type::INT8)])).await;
     let rows = rows.map_err(|source| failed("reading what was done", source))?;
     let read = |row: &Row| {
         let action: String = column(row, 0)?;
@@ -194,8 +202,8 @@ struct Found {
     position: Position,
 }
 
-async fn find(session: &Session, place: &Place) -> Result<Option<Found>> {
-    let rows = session.query(FIND, &Key::of(place).and(&[])).await;
+async fn find(session: &Session, at: At<'_>) -> Result<Option<Found>> {
+    let rows = session.query(FIND, &Key::of(at).and(&[])).await;
     let rows = rows.map_err(|source| failed("looking at a place", source))?;
     let read = |row: &Row| {
         let (store, epoch) = (column(row, 0)?, unsigned(row, 1)?);
@@ -206,21 +214,30 @@ async fn find(session: &Session, place: &Place) -> Result<Option<Found>> {
 
 /// What a place is found by, as the database takes it.
 struct Key<'a> {
+    generation: i32,
     projection: &'a str,
     version: i32,
     partition: i32,
 }
 
 impl<'a> Key<'a> {
-    fn of(place: &'a Place) -> Self {
-        let (version, partition) = (place.projection.version(), place.partition.get());
-        Self { projection: place.projection.name(), version: version.into(), partition: partition.into() }
+    fn of(At { generation, place }: At<'a>) -> Self {
+        Self {
+            generation: catalogue::signed(generation),
+            projection: place.projection.name(),
+            version: place.projection.version().into(),
+            partition: place.partition.get().into(),
+        }
     }
 
     /// The key, and further parameters.
     fn and<'b>(&'b self, others: &[Parameter<'b>]) -> Vec<Parameter<'b>> {
-        let mut all: Vec<Parameter<'b>> =
-            vec![(&self.projection, Type::TEXT), (&self.version, Type::INT4), (&self.partition, Type::INT4)];
+        let mut all: Vec<Parameter<'b>> = vec![
+            (&self.generation, Type::INT4),
+            (&self.projection, Type::TEXT),
+            (&self.version, Type::INT4),
+            (&self.partition, Type::INT4),
+        ];
         all.extend_from_slice(others);
         all
     }
@@ -230,11 +247,11 @@ fn position(row: &Row, at: usize) -> Result<Position> {
     unsigned(row, at).map(Position::new)
 }
 
-fn unsigned(row: &Row, at: usize) -> Result<u64> {
+pub(super) fn unsigned(row: &Row, at: usize) -> Result<u64> {
     column::<i64>(row, at).map(i64::cast_unsigned)
 }
 
-fn signed(number: u64) -> Result<i64> {
+pub(super) fn signed(number: u64) -> Result<i64> {
     i64::try_from(number).map_err(|_| {
         Error::invalid("a view cannot keep this number").expected(format!("at most {}", i64::MAX), number)
     })

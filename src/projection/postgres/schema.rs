@@ -11,6 +11,7 @@ pub(super) const SCHEMA: Schema = Schema {
     steps: &[
         Migration { number: 1, sql: include_str!("sql/view_0001.sql") },
         Migration { number: 2, sql: include_str!("sql/view_0002_joins.sql") },
+        Migration { number: 3, sql: include_str!("sql/view_0003_generations.sql") },
     ],
     advice: "call `PostgresView::builder(…).run_migrations()` as a user who may make schemas, or open with Options::migrate",
 };

@@ -10,11 +10,12 @@ use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::projection::batch::Batch;
 use crate::projection::failure::{ViewFailure, lost};
+use crate::projection::postgres::catalogue::{Entered, signed};
 use crate::projection::postgres::failure::{failed, uncommitted};
 use crate::projection::postgres::rows::{PostgresRows, Shared, Trouble};
 use crate::projection::postgres::workers::Workers;
 use crate::projection::progress::Progress;
-use crate::store::postgres::{Lent, Session, Transaction};
+use crate::store::postgres::{Lent, Parameter, Session, Transaction};
 
 const BEGIN: &str = include_str!("sql/view_begin.sql");
 /// How long a transaction may be idle beyond what its handlers may take.
@@ -24,19 +25,33 @@ const IDLE: Duration = Duration::from_secs(30);
 pub(super) struct Open {
     transaction: Transaction,
     timeout: Duration,
+    entered: Entered,
 }
 
 impl Open {
     /// Begins it: durable, on a quorum where that is demanded, and ended by the server when its runner sleeps for longer
-    /// than handlers may take.
-    pub(super) async fn begin(lent: Lent, quorum: bool, timeout: Duration) -> Result<Self> {
+    /// than handlers may take. It is led to the tables of a generation; of the live one where none is named.
+    pub(super) async fn begin(
+        lent: Lent,
+        quorum: bool,
+        timeout: Duration,
+        generation: Option<u32>,
+    ) -> Result<Self> {
         let transaction = Transaction::begin(lent, "BEGIN ISOLATION LEVEL READ COMMITTED").await?;
         // A handler is given up after at most twice its time.
         let idle = timeout.saturating_mul(2).saturating_add(IDLE).as_millis();
         let idle = i64::from(i32::try_from(idle).unwrap_or(i32::MAX));
-        let begun = transaction.session()?.query(BEGIN, &[(&quorum, Type::BOOL), (&idle, Type::INT8)]).await;
-        begun.map_err(|source| failed("beginning a view's transaction", source))?;
-        Ok(Self { transaction, timeout })
+        let generation = generation.map(signed);
+        let parameters: [Parameter<'_>; 3] =
+            [(&quorum, Type::BOOL), (&idle, Type::INT8), (&generation, Type::INT4)];
+        let begun = transaction.session()?.query(BEGIN, &parameters).await;
+        let begun = begun.map_err(|source| failed("beginning a view's transaction", source))?;
+        Ok(Self { transaction, timeout, entered: Entered::of(&begun)? })
+    }
+
+    /// Which generation it was led to, and what that was then.
+    pub(super) fn entered(&self) -> Entered {
+        self.entered
     }
 
     pub(super) fn session(&self) -> Result<&Session> {

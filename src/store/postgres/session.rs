@@ -66,6 +66,22 @@ impl Session {
         Ok(all)
     }
 
+    /// As [`query`](Self::query), row by row: they are not kept.
+    pub(crate) async fn each(
+        &self,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+        mut look: impl FnMut(&Row) -> Result<(), tokio_postgres::Error> + Send,
+    ) -> Result<(), tokio_postgres::Error> {
+        let parameters = parameters.iter().map(|(value, kind)| (*value, kind.clone()));
+        let rows = self.client.query_typed_raw(sql, parameters).await?;
+        pin_mut!(rows);
+        while let Some(row) = rows.try_next().await? {
+            look(&row)?;
+        }
+        Ok(())
+    }
+
     /// As [`query`](Self::query), for a statement whose number of rows is all that is asked for.
     pub(crate) async fn change(
         &self,

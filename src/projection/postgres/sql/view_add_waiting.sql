@@ -1,2 +1,2 @@
-UPDATE sidestream_view.parked SET waiting = waiting + $5
-WHERE projection = $1 AND version = $2 AND partition = $3 AND cardinal = $4
+UPDATE sidestream_view.parked SET waiting = waiting + $6
+WHERE generation = $1 AND projection = $2 AND version = $3 AND partition = $4 AND cardinal = $5

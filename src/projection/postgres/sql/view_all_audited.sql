@@ -1,3 +1,3 @@
 SELECT action, cardinal, position, who, why, at FROM sidestream_view.audit
-WHERE projection = $1 AND version = $2 AND partition = $3
-ORDER BY number DESC LIMIT $4
+WHERE generation = $1 AND projection = $2 AND version = $3 AND partition = $4
+ORDER BY number DESC LIMIT $5

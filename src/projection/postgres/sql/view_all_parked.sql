@@ -1,2 +1,2 @@
 SELECT cardinal, position, event_type, error, attempts, since, waiting FROM sidestream_view.parked
-WHERE projection = $1 AND version = $2 AND partition = $3
+WHERE generation = $1 AND projection = $2 AND version = $3 AND partition = $4

@@ -1,2 +1,2 @@
 SELECT store, epoch, revision, position FROM sidestream_view.places
-WHERE projection = $1 AND version = $2 AND partition = $3
+WHERE generation = $1 AND projection = $2 AND version = $3 AND partition = $4

@@ -1,1 +1,1 @@
-SELECT positions FROM sidestream_view.joins WHERE projection = $1 AND version = $2 AND partition = $3
+SELECT positions FROM sidestream_view.joins WHERE generation = $1 AND projection = $2 AND version = $3 AND partition = $4

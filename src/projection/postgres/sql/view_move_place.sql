@@ -1,2 +1,2 @@
-UPDATE sidestream_view.places SET position = $7, revision = revision + 1, changed_at = $8
-WHERE projection = $1 AND version = $2 AND partition = $3 AND epoch = $4 AND revision = $5 AND position = $6
+UPDATE sidestream_view.places SET position = $8, revision = revision + 1, changed_at = $9
+WHERE generation = $1 AND projection = $2 AND version = $3 AND partition = $4 AND epoch = $5 AND revision = $6 AND position = $7

@@ -1,2 +1,2 @@
 DELETE FROM sidestream_view.parked
-WHERE projection = $1 AND version = $2 AND partition = $3 AND cardinal = $4
+WHERE generation = $1 AND projection = $2 AND version = $3 AND partition = $4 AND cardinal = $5

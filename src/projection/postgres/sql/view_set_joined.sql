@@ -1,2 +1,2 @@
-INSERT INTO sidestream_view.joins (projection, version, partition, positions) VALUES ($1, $2, $3, $4)
-ON CONFLICT (projection, version, partition) DO UPDATE SET positions = excluded.positions
+INSERT INTO sidestream_view.joins (generation, projection, version, partition, positions) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (generation, projection, version, partition) DO UPDATE SET positions = excluded.positions

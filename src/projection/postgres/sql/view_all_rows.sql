@@ -1,0 +1,1 @@
+SELECT * FROM ?1 AS t ORDER BY t::text COLLATE "C"

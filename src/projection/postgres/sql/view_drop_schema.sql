@@ -1,0 +1,1 @@
+DROP SCHEMA IF EXISTS sidestream_view_?1 CASCADE

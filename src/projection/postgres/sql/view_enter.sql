@@ -1,0 +1,1 @@
+SELECT number, state FROM sidestream_view.enter($1)

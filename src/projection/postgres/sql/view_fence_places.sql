@@ -1,0 +1,1 @@
+UPDATE sidestream_view.places SET revision = revision + 1 WHERE generation = $1

@@ -1,0 +1,1 @@
+UPDATE sidestream_view.audit SET generation = $2 WHERE generation = $1

@@ -1,0 +1,1 @@
+CREATE SCHEMA sidestream_view_?1

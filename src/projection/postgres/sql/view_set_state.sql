@@ -1,0 +1,1 @@
+UPDATE sidestream_view.generations SET state = $2 WHERE number = $1

@@ -1,0 +1,1 @@
+SELECT state FROM sidestream_view.generations WHERE number = $1 FOR SHARE
