@@ -288,3 +288,39 @@ fn polling_alone_is_enough() {
         assert_eq!(grown, [5, 10, 20, 640, 1_000, 1_000, 1_000, 1_000].map(Duration::from_millis));
     });
 }
+
+/// A page that is read ahead holds no reader of the store for as long as nobody asks for it: others would wait for ever.
+#[test]
+fn cursors_that_rest_hold_nobody_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::builder(folder.path().join("events.db")).open().unwrap();
+    on_threads(async {
+        for number in 0..200 {
+            append(&store, &account(&number.to_string()), vec![deposit(1); 20]).await;
+        }
+        let partitions: Vec<_> = store.properties().partitions.all().collect();
+        for round in 0..20 {
+            // Side by side: then what is read ahead has to wait for a reader, too.
+            let mut resting = tokio::task::JoinSet::new();
+            for partition in partitions.clone() {
+                let store: Arc<dyn EventStore> = Arc::new(store.clone());
+                let mut cursor =
+                    Cursor::new(store, partition, Selection::all(), Position::START).page_records(5);
+                resting.spawn(async move {
+                    in_time("a page", cursor.next()).await.unwrap();
+                    cursor
+                });
+            }
+            let resting = resting.join_all().await;
+            let all = partitions.iter().map(|partition| store.read_log(*partition, Position::START, 1));
+            for read in all.collect::<Vec<_>>() {
+                in_time(&format!("a read of round {round}"), read).await.unwrap();
+            }
+            drop(resting);
+        }
+    });
+}
+
+fn on_threads<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(work)
+}
