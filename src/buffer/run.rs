@@ -339,7 +339,8 @@ impl Sending {
                 let wished = after.unwrap_or_default();
                 let pause = |rests| settings.outage.jittered(rests, clock).max(wished);
                 self.ground.breaker().failed(self.ground.since.elapsed(), most, pause);
-                let rest = settings.retry.jittered(0, clock).max(wished);
+                let postponed = self.window.postponed(&message.key);
+                let rest = settings.retry.jittered(postponed.saturating_sub(1), clock).max(wished);
                 self.rest(&message.key, rest);
                 self.trouble =
                     Some(format!("{} does not take messages: {why}", self.ground.destination.name));

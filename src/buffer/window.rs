@@ -46,6 +46,8 @@ struct Queue {
     waiting: VecDeque<Arc<RecordedMessage>>,
     /// How often the first was refused.
     refusals: u32,
+    /// How often its receiver could not take it.
+    postponed: u32,
 }
 
 impl Window {
@@ -110,7 +112,7 @@ impl Window {
             self.ahead.insert(done.position);
             self.bytes = self.bytes.saturating_sub(done.data.len());
         }
-        queue.refusals = 0;
+        (queue.refusals, queue.postponed) = (0, 0);
         if queue.waiting.is_empty() {
             self.keys.remove(key);
         } else {
@@ -123,6 +125,13 @@ impl Window {
         let Some(queue) = self.keys.get_mut(key) else { return 0 };
         queue.refusals = queue.refusals.saturating_add(1);
         queue.refusals
+    }
+
+    /// The receiver could not take the message under way of this key: how often by now.
+    pub(super) fn postponed(&mut self, key: &str) -> u32 {
+        let Some(queue) = self.keys.get_mut(key) else { return 0 };
+        queue.postponed = queue.postponed.saturating_add(1);
+        queue.postponed
     }
 
     /// The message under way of this key may be sent again.

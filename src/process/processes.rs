@@ -57,7 +57,8 @@ impl<P: ProcessManager> Builder<P> {
         self
     }
 
-    /// How what is asked for is carried out: how many processes at once, how long, how often.
+    /// How what is asked for is carried out: how many processes at once, how long, how often. If nothing is said, a command
+    /// that cannot be carried out holds up its own process only, and no breaker closes.
     pub fn sending(mut self, sending: DestinationSettings) -> Self {
         self.sending = sending;
         self
@@ -118,7 +119,8 @@ impl<P: ProcessManager> Processes<P> {
             settings: Settings::default(),
             rules: Arc::new(rules),
             dispatch: Arc::new(dispatch),
-            sending: DestinationSettings::default(),
+            // A handler that is down is one target of many: the processes that it is not about go on.
+            sending: DestinationSettings { failures: u32::MAX, ..DestinationSettings::default() },
             listening: projection::Settings::default(),
         }
     }
