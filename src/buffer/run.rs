@@ -128,10 +128,7 @@ impl Publishing {
             self.figures.applied(std::mem::take(&mut run.sent));
             let state = run.state();
             self.tell(state, Some(&mut run));
-            tokio::select! {
-                happened = run.next(closed) => happened?,
-                _ = self.stop.changed() => {}
-            }
+            run.next(closed, &mut self.stop).await?;
         }
     }
 }
@@ -274,13 +271,15 @@ impl Sending {
         None
     }
 
-    /// Waits for whatever comes next, and takes it in.
-    async fn next(&mut self, closed: Option<Duration>) -> Result<()> {
+    /// Waits for whatever comes next, and takes it in. Being told to stop ends the waiting only: who goes away from a
+    /// record under way does not know any more what the row says.
+    async fn next(&mut self, closed: Option<Duration>, stop: &mut watch::Receiver<bool>) -> Result<()> {
         let now = self.since.elapsed();
         let due = |at: Duration| at.saturating_sub(now);
         let (store, has_room, read_to) =
             (Arc::clone(&self.ground.store), self.has_room(), self.window.read_to());
         tokio::select! {
+            _ = stop.changed() => Ok(()),
             Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
                 self.ended(ended).await?;
                 while let Some(ended) = self.tasks.try_join_next() {
@@ -451,14 +450,12 @@ impl Sending {
 
     /// Waits for what is under way, and records it.
     async fn leave(mut self) -> Result<()> {
-        let all = async {
-            while self.under_way > 0 {
-                let Some(ended) = self.tasks.join_next().await else { break };
-                self.ended(ended).await?;
-            }
-            Ok(())
-        };
-        clock::within(GRACE, all).await.unwrap_or(Ok(()))?;
+        let until = self.since.elapsed().saturating_add(GRACE);
+        while self.under_way > 0 {
+            let left = until.saturating_sub(self.since.elapsed());
+            let Some(Some(ended)) = clock::within(left, self.tasks.join_next()).await else { break };
+            self.ended(ended).await?;
+        }
         self.record(Vec::new()).await
     }
 

@@ -119,3 +119,25 @@ fn others_go_on_as_far_as_the_window_goes() {
         runs.stop().await;
     });
 }
+
+/// To be told so is no reason to forget what is just being recorded: the next record would be refused as another's.
+#[test]
+fn a_run_that_is_told_to_stop_while_it_records_ends_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let partitions = sidestream::partition::PartitionCount::new(1).unwrap();
+    let builder = sidestream::SqliteStore::builder(folder.path().join("events.db")).partitions(partitions);
+    let store = builder.open().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (tellers, receiver) = (CommandHandler::new(store.clone(), Teller), Receiver::willing());
+        let hurried = DestinationSettings { record_every_ms: 0, ..settings() };
+        let buffer = buffer(store.clone(), &receiver, hurried);
+        for epoch in 1..60 {
+            tell(&tellers, epoch, (epoch % 5) as u8, &["x", "y", "z"]).await;
+            let runs =
+                Runs::of(&buffer.processors().unwrap()[..1], partitions, u64::try_from(epoch).unwrap());
+            until("something has come", async || receiver.log().came.len() >= epoch * 3 - 2).await;
+            runs.stop().await;
+        }
+    });
+}
