@@ -51,7 +51,6 @@
 //! A view lets nobody write below the highest epoch that it was opened with, nor who does not stand where it stands: the
 //! loser hears [`Fenced`](crate::ErrorKind::Fenced) and has changed nothing.
 
-mod backoff;
 mod batch;
 mod bound;
 mod ceiling;

@@ -14,7 +14,6 @@ use crate::feed::FeedPage;
 use crate::metric::Figures;
 use crate::partition::PartitionId;
 use crate::processor::ProcessorId;
-use crate::projection::backoff;
 use crate::projection::bound::Bound;
 use crate::projection::ceiling::Below;
 use crate::projection::checkpoint::Checkpoint;
@@ -242,8 +241,7 @@ impl<V: View> Runner<V> {
                 return self.park(session, (record, path.behind(record)), cause, attempt).await;
             }
             self.parts.tell(trouble(record, attempt, &cause, is_due));
-            let pause =
-                backoff::pause(&self.parts.settings.retry, attempt.saturating_sub(1), &*self.parts.clock);
+            let pause = self.parts.settings.retry.jittered(attempt.saturating_sub(1), &*self.parts.clock);
             if self.rest(pause).await {
                 return Err(Halt::Told);
             }
@@ -297,7 +295,7 @@ impl<V: View> Runner<V> {
 
     /// Waits before it starts again, longer each time; true when it is to stop.
     pub(super) async fn rest_after_failure(&mut self) -> bool {
-        let pause = backoff::pause(&self.parts.settings.outage, self.in_vain, &*self.parts.clock);
+        let pause = self.parts.settings.outage.jittered(self.in_vain, &*self.parts.clock);
         self.in_vain = self.in_vain.saturating_add(1);
         self.rest(pause).await
     }
