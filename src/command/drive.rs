@@ -91,6 +91,10 @@ impl<D: Decider> Round<D> {
             let result = results.next().unwrap_or_else(|| Err(unanswered()));
             let at = staged.task;
             let Some(task) = self.tasks.get_mut(at) else { continue };
+            let state = self.places.get(task.place).and_then(|place| place.aggregate.as_ref());
+            if let Some(right) = was_current(task, state, &result) {
+                self.met_states.count(right);
+            }
             if result.is_err()
                 && staged.advanced
                 && let Some(place) = self.places.get_mut(task.place)
@@ -98,8 +102,8 @@ impl<D: Decider> Round<D> {
                 place.aggregate = None;
             }
             let is_race = is_race(task, &result);
-            if let Some(known) = presumed_right(task, &result).map(|right| !right) {
-                self.met.count(known);
+            if let Some(right) = presumed_right(task, &result) {
+                self.met_transactions.count(right);
             }
             let written = written(shared, task, &result);
             if let Ok(committed) = result
@@ -224,6 +228,20 @@ fn presumed_right<D: Decider>(task: &Task<D>, result: &UnitResult) -> Option<boo
         _ if !task.is_presumed() => None,
         Ok(_) => Some(true),
         Err(AppendFailure::WrongVersion { stream, .. }) if *stream == task.side_stream => Some(false),
+        Err(_) => None,
+    }
+}
+
+/// Whether a state that was in memory was its stream's last; none where it was read in this round, or nothing tells.
+fn was_current<D: Decider>(
+    task: &Task<D>,
+    state: Option<&Aggregate<D>>,
+    result: &UnitResult,
+) -> Option<bool> {
+    match result {
+        _ if state.is_none_or(|state| state.fresh) => None,
+        Ok(_) => Some(true),
+        Err(AppendFailure::WrongVersion { stream, .. }) if *stream == task.stream => Some(false),
         Err(_) => None,
     }
 }

@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::command::aggregate::Aggregate;
 use crate::command::presumption::Presumption;
-use crate::command::round::{Query, Round};
+use crate::command::round::{Presumes, Query, Round};
 use crate::command::settings::count;
 use crate::command::shared::Shared;
 use crate::command::task::Task;
@@ -48,7 +48,10 @@ pub(super) struct Lane<D: Decider> {
     /// Rounds whose lists are being committed, the oldest first.
     flights: VecDeque<Box<Flight<D>>>,
     cache: Cache<AggregateId, Aggregate<D>>,
-    presumption: Presumption,
+    /// That a transaction that comes in is new.
+    new_transactions: Presumption,
+    /// That a state in memory is its stream's last: not so where another process writes to it, too.
+    current_states: Presumption,
     /// Aggregates with lost history: nothing is decided on them until the process starts again.
     /// Bounded like the cache: one that falls out is stopped again by its next command.
     stopped: Cache<AggregateId, Error>,
@@ -72,8 +75,18 @@ impl<D: Decider> Lane<D> {
         let bound = shared.settings.limits.cached_aggregates.max(1);
         let (cache, stopped) = (Cache::new(bound), Cache::new(bound));
         let (waiting, queries, flights) = (Vec::new(), Vec::new(), VecDeque::new());
-        let presumption = Presumption::default();
-        Self { shared, partition, waiting, queries, flights, cache, presumption, stopped }
+        let (new_transactions, current_states) = Default::default();
+        Self {
+            shared,
+            partition,
+            waiting,
+            queries,
+            flights,
+            cache,
+            new_transactions,
+            current_states,
+            stopped,
+        }
     }
 
     /// Runs until every sender is gone and all that was asked is answered.
@@ -144,7 +157,11 @@ impl<D: Decider> Lane<D> {
             return None;
         }
         let is_atomic = self.shared.properties.atomicity == Atomicity::Batch;
-        let mut round = Round::new(is_atomic, is_atomic && self.presumption.is_new());
+        let presumes = Presumes {
+            new: is_atomic && self.new_transactions.holds(),
+            current: self.current_states.holds(),
+        };
+        let mut round = Round::new(is_atomic, presumes);
         let flights = &self.flights;
         let is_busy = |id: &AggregateId| flights.iter().any(|flight| flight.round.holds(id));
         let mut held_up: HashSet<AggregateId> = HashSet::default();
@@ -215,7 +232,8 @@ impl<D: Decider> Lane<D> {
     }
 
     fn end(&mut self, mut round: Round<D>) {
-        self.presumption.saw(round.met);
+        self.new_transactions.saw(round.met_transactions);
+        self.current_states.saw(round.met_states);
         for (id, error) in round.take_stopped() {
             tracing::error!(%error, "an aggregate is stopped");
             self.stopped.insert(id, error);

@@ -100,6 +100,17 @@ impl<D: Decider> Shared<D> {
         }
     }
 
+    /// A state with the records that follow it; none where they do not follow, or are more than a page.
+    pub(super) fn caught_up(&self, mut aggregate: Aggregate<D>, page: StreamPage) -> Option<Aggregate<D>> {
+        if page.floor > aggregate.version || page.head < aggregate.version || page.has_more() {
+            return None;
+        }
+        count(&self.counters.loaded, u64::try_from(page.records.len()).unwrap_or(u64::MAX));
+        page.records.iter().try_for_each(|record| aggregate.apply(record, &self.codecs)).ok()?;
+        aggregate.fresh = true;
+        Some(aggregate)
+    }
+
     pub(super) async fn load(&self, stream: &StreamName) -> Result<Aggregate<D>> {
         let page = self.page(stream, ReadFrom::SnapshotBefore(Version::MAX)).await?;
         self.fold(stream, page).await

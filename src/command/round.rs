@@ -26,6 +26,15 @@ pub(super) struct Query<D: Decider> {
 /// What a query does with a state, once it is in hand.
 pub(super) type Look<D> = Box<dyn FnOnce(Result<(&<D as Decider>::State, Version)>) + Send>;
 
+/// What a round goes by without a look at the store.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Presumes {
+    /// Transactions that come in are new.
+    pub(super) new: bool,
+    /// States in memory are their streams' last.
+    pub(super) current: bool,
+}
+
 /// An aggregate of the round.
 pub(super) struct Place<D: Decider> {
     id: AggregateId,
@@ -47,9 +56,10 @@ pub(super) struct Round<D: Decider> {
     queries: Vec<Query<D>>,
     /// Several tasks of one aggregate can be decided in turn.
     in_turn: bool,
-    /// Whether transactions that come in are presumed to be new.
-    presumes_new: bool,
-    pub(super) met: Met,
+    presumes: Presumes,
+    /// How often it was right that a transaction is new, and that a state in memory is the last.
+    pub(super) met_transactions: Met,
+    pub(super) met_states: Met,
     by_id: HashMap<AggregateId, usize>,
     transactions: HashSet<(usize, TransactionId)>,
     pub(super) places: Vec<Place<D>>,
@@ -63,13 +73,14 @@ pub(super) struct Round<D: Decider> {
 }
 
 impl<D: Decider> Round<D> {
-    pub(super) fn new(in_turn: bool, presumes_new: bool) -> Self {
+    pub(super) fn new(in_turn: bool, presumes: Presumes) -> Self {
         Self {
             tasks: Vec::new(),
             queries: Vec::new(),
             in_turn,
-            presumes_new,
-            met: Met::default(),
+            presumes,
+            met_transactions: Met::default(),
+            met_states: Met::default(),
             by_id: HashMap::default(),
             transactions: HashSet::default(),
             places: Vec::new(),
@@ -167,8 +178,11 @@ impl<D: Decider> Round<D> {
 
     /// Reads until no task waits for something that can be read now.
     pub(super) async fn read(&mut self, shared: &Shared<D>) {
-        if self.presumes_new {
+        if self.presumes.new {
             self.tasks.iter_mut().filter(|task| task.may_be_presumed()).for_each(|task| task.presume_new());
+        }
+        if !self.presumes.current {
+            self.refresh(shared).await;
         }
         loop {
             let sides = self.read_sides(shared).await;
@@ -176,6 +190,26 @@ impl<D: Decider> Round<D> {
             if !sides && !aggregates {
                 return;
             }
+        }
+    }
+
+    /// Brings the states that were in memory up to where their streams are, in one call. One that cannot be is read
+    /// anew.
+    async fn refresh(&mut self, shared: &Shared<D>) {
+        let is_old = |place: &Place<D>| place.tasks > 0 && place.aggregate.as_ref().is_some_and(|a| !a.fresh);
+        let read = |place: &Place<D>| {
+            let at = place.aggregate.as_ref().map_or(Version::EMPTY, |aggregate| aggregate.version);
+            load::read(&D::CATEGORY.stream(&place.id), ReadFrom::After(at))
+        };
+        let reads: Vec<_> = self.places.iter().filter(|place| is_old(place)).map(read).collect();
+        if reads.is_empty() {
+            return;
+        }
+        let pages = shared.store.read_streams(reads).await;
+        for (place, page) in self.places.iter_mut().filter(|place| is_old(place)).zip(pages) {
+            self.met_states.count(page.as_ref().is_ok_and(|page| page.records.is_empty()));
+            let (Some(aggregate), Ok(page)) = (place.aggregate.take(), page) else { continue };
+            place.aggregate = shared.caught_up(aggregate, page);
         }
     }
 
@@ -194,7 +228,7 @@ impl<D: Decider> Round<D> {
             if let Ok(records) = &records
                 && task.may_be_presumed()
             {
-                self.met.count(!records.is_empty());
+                self.met_transactions.count(records.is_empty());
             }
             if let Err(error) = records.and_then(|records| task.saw_side(records, shared)) {
                 task.fail(error);

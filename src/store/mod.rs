@@ -22,6 +22,8 @@ pub mod admission;
 mod changes;
 mod closing;
 mod dealt;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod heads;
 pub mod memory;
 pub mod placed;
 #[cfg(feature = "postgres")]

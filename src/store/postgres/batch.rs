@@ -10,7 +10,7 @@ use crate::store::postgres::session::Parameter;
 use crate::store::postgres::steps::Steps;
 use crate::store::postgres::types::stored;
 use crate::store::stream_key::StreamKey;
-use crate::stream::{StreamName, Version};
+use crate::stream::{ExpectedVersion, StreamName, Version};
 
 /// What is demanded of streams, and the records that are appended to them.
 #[derive(Default)]
@@ -49,7 +49,9 @@ impl<'l> Batch<'l> {
 
     fn add(&mut self, Admitted { unit, heads, .. }: &Admitted<'l>) {
         for (append, head) in unit.appends.iter().zip(heads) {
-            let stream = self.stream(&append.stream, *head, !append.records.is_empty());
+            // A guess is looked up, and so is a bare check.
+            let is_looked_up = append.expected == ExpectedVersion::Any || append.records.is_empty();
+            let stream = self.stream(&append.stream, *head, is_looked_up);
             let mut done = HashSet::default();
             let mut version = *head;
             for record in &append.records {
@@ -65,7 +67,7 @@ impl<'l> Batch<'l> {
     }
 
     /// The place of a stream, from 1. What is demanded of it is where it is before the first append of all.
-    fn stream(&mut self, name: &'l StreamName, head: Version, has_records: bool) -> i32 {
+    fn stream(&mut self, name: &'l StreamName, head: Version, is_looked_up: bool) -> i32 {
         let next = i32::try_from(self.keys.len()).unwrap_or(i32::MAX).saturating_add(1);
         let place = *self.by_name.entry(name).or_insert(next);
         if place == next {
@@ -74,7 +76,7 @@ impl<'l> Batch<'l> {
             self.names.push(name.as_str());
             self.streams.push(name);
             self.heads.push(stored(head.get()));
-            if head > Version::EMPTY || !has_records {
+            if head > Version::EMPTY || is_looked_up {
                 self.known.push(place);
             }
         }

@@ -30,8 +30,8 @@ pub(super) struct Terms {
 
 /// What the function answered.
 pub(super) enum Appended {
-    /// By partition: the position before its first record, and the time; none where it was locked, and left out.
-    Done(Vec<Option<(u64, Timestamp)>>),
+    /// By partition: the position before its first record, and the time.
+    Done(Vec<(u64, Timestamp)>),
     /// Nothing was written: these streams are elsewhere, namely there.
     Elsewhere(Vec<(StreamName, Version)>),
     /// Nothing was written: a stream that was not looked up is there, or a step took effect before.
@@ -102,8 +102,7 @@ fn appended(batch: &Batch<'_>, rows: &[Row]) -> Result<Appended, Error> {
         let found = found.into_iter().map(|version| Version::new(number(version)));
         return Ok(Appended::Elsewhere(streams.zip(found).collect()));
     }
-    let (bases, times): (Vec<Option<i64>>, Vec<Option<i64>>) = (column(row, 0)?, column(row, 1)?);
+    let (bases, times): (Vec<i64>, Vec<i64>) = (column(row, 0)?, column(row, 1)?);
     let landed = bases.into_iter().zip(times);
-    let landed = landed.map(|(base, at)| Some((number(base?), Timestamp::from_micros(at?))));
-    Ok(Appended::Done(landed.collect()))
+    Ok(Appended::Done(landed.map(|(base, at)| (number(base), Timestamp::from_micros(at))).collect()))
 }

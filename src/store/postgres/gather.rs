@@ -1,7 +1,7 @@
 //! Lists on their way to the database: those of one partition go one after the other, and what gathers meanwhile goes
 //! together, whatever its partition: a call has a price of its own, however little it carries.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
@@ -13,11 +13,12 @@ use crate::partition::PartitionId;
 use crate::store::postgres::batch::Batch;
 use crate::store::postgres::commit::{self, Appended};
 use crate::store::postgres::held::Held;
-use crate::store::postgres::plan::{Heads, List, Plan};
+use crate::store::postgres::plan::{Admitted, Heads, List, Plan};
 use crate::store::postgres::pool::Lent;
 use crate::store::postgres::session::Session;
 use crate::store::postgres::shared::{Answers, Core, answers, refuse, refuse_all, unanswered};
 use crate::store::postgres::waiting::{Carrier, Load};
+use crate::store::stream_key::StreamKey;
 use crate::store::{AppendFailure, UnitResult};
 use crate::stream::{StreamName, Version};
 
@@ -84,12 +85,17 @@ impl Core {
     async fn append_loads(self: &Arc<Self>, session: Lent, loads: Vec<Load>) -> Vec<Load> {
         let (mut told, mut looks_all_up) = (Heads::default(), false);
         for _ in 0..limits::HOPEFUL_APPENDS {
-            let plans: Option<Vec<_>> = loads.iter().map(|load| Plan::hopeful(&load.lists, &told)).collect();
+            let guess = |stream: &StreamName| self.remembered(stream);
+            let plans = loads.iter().map(|load| Plan::hopeful(&load.lists, &told, guess));
+            let plans: Option<Vec<_>> = plans.collect();
             let Some(plans) = plans else { break };
             match self.append_hopefully(&session, &loads, &plans, looks_all_up).await {
                 Ok(Hoped::Done(landed)) => {
                     drop(session);
-                    let answers = self.answers(&loads, plans, landed);
+                    plans.iter().for_each(|plan| self.remember(plan));
+                    let landed = loads.iter().zip(plans).zip(landed);
+                    let answers = landed.map(|((load, plan), at)| answers(self, load.partition, plan, at));
+                    let answers = answers.collect();
                     return answer_all(loads, answers);
                 }
                 Ok(Hoped::Told(streams)) => told.extend(streams),
@@ -98,13 +104,13 @@ impl Core {
                 Ok(Hoped::NotTogether) => break,
                 Err(AppendFailure::Refused(_)) if loads.len() > 1 => break,
                 Err(failure) => {
-                    let answers = plans.into_iter().map(|plan| Some(fail_admitted(plan, &failure))).collect();
+                    let answers = plans.into_iter().map(|plan| fail_admitted(plan, &failure)).collect();
                     return answer_all(loads, answers);
                 }
             }
         }
         if let [Load { partition, lists, .. }] = loads.as_slice() {
-            let answers = vec![Some(self.append_held(session, *partition, lists).await)];
+            let answers = vec![self.append_held(session, *partition, lists).await];
             return answer_all(loads, answers);
         }
         loads
@@ -126,7 +132,7 @@ impl Core {
         looks_all_up: bool,
     ) -> Result<Hoped, AppendFailure> {
         if plans.iter().all(|plan| plan.admitted.is_empty()) {
-            return Ok(Hoped::Done(loads.iter().map(|_| Some((0, Timestamp::MIN))).collect()));
+            return Ok(Hoped::Done(loads.iter().map(|_| (0, Timestamp::MIN)).collect()));
         }
         let mut batch = Batch::new(loads.iter().map(|load| load.partition).zip(plans));
         if loads.len() > 1 && batch.open_steps.columns().is_some() {
@@ -137,9 +143,7 @@ impl Core {
         }
         match commit::append(session, &batch, self.terms()).await? {
             Appended::Done(landed) => {
-                if landed.iter().any(Option::is_some) {
-                    self.count_commit();
-                }
+                self.count_commit();
                 Ok(Hoped::Done(landed))
             }
             Appended::Elsewhere(streams) => Ok(Hoped::Told(streams)),
@@ -147,33 +151,32 @@ impl Core {
         }
     }
 
-    fn answers(&self, loads: &[Load], plans: Vec<Plan<'_>>, landed: Landed) -> Vec<Option<Answers>> {
-        let loads = loads.iter().zip(plans).zip(landed);
-        let answer = |((load, plan), landed): ((&Load, _), Option<_>)| {
-            landed.map(|(base, at)| answers(self, load.partition, plan, base, at))
-        };
-        loads.map(answer).collect()
+    /// Where a stream of which nothing is expected was when it was written last, or else its beginning.
+    fn remembered(&self, stream: &StreamName) -> Version {
+        let heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+        heads.get(&StreamKey::of(stream)).unwrap_or(Version::EMPTY)
+    }
+
+    /// Remembers where the streams are of which nothing was expected.
+    fn remember(&self, plan: &Plan<'_>) {
+        let mut written = plan.admitted.iter().flat_map(Admitted::heads_after).peekable();
+        if written.peek().is_some() {
+            let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+            written.for_each(|(stream, head)| heads.put(StreamKey::of(stream), head));
+        }
     }
 }
 
-/// By partition: the position before its first record, and the time; none where it was left out.
-type Landed = Vec<Option<(u64, Timestamp)>>;
-
-/// Answers the loads that have answers, and gives back the others.
-fn answer_all(loads: Vec<Load>, answers: Vec<Option<Answers>>) -> Vec<Load> {
-    let unanswered = |(load, answers): (Load, Option<Answers>)| match answers {
-        Some(answers) => {
-            load.answer(answers);
-            None
-        }
-        None => Some(load),
-    };
-    loads.into_iter().zip(answers).filter_map(unanswered).collect()
+/// Answers the loads; none is left.
+fn answer_all(loads: Vec<Load>, answers: Vec<Answers>) -> Vec<Load> {
+    loads.into_iter().zip(answers).for_each(|(load, answers)| load.answer(answers));
+    Vec::new()
 }
 
 /// What became of a plan that was sent in hope.
 enum Hoped {
-    Done(Landed),
+    /// It is committed; by partition, the position before its first record, and the time.
+    Done(Vec<(u64, Timestamp)>),
     /// These streams are elsewhere.
     Told(Vec<(StreamName, Version)>),
     /// A stream is there that was not looked up.

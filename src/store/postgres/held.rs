@@ -39,11 +39,12 @@ pub(super) struct Held {
 
 impl Held {
     pub(super) async fn begin(core: &Arc<Core>, session: Lent, partition: PartitionId) -> Result<Self> {
-        let mut held = Self::begin_free(core, session, partition).await?;
-        held.is_locked = true;
+        let number = i32::from(partition.get());
+        let lock = async |session: &Session| session.query(LOCK, &[(&number, Type::INT4)]).await;
+        let (transaction, locked) = Transaction::begin_with(session, BEGIN, lock).await?;
+        let held = Self { core: Arc::clone(core), partition, transaction, is_locked: true };
         let session = held.session()?;
         let fail = |source| failure::of("locking a partition", source);
-        let locked = session.query(LOCK, &[(&i32::from(partition.get()), Type::INT4)]).await;
         match locked {
             Ok(_) => Ok(held),
             Err(source) if failure::is_locked(&source) => {
@@ -55,10 +56,21 @@ impl Held {
         }
     }
 
-    /// A transaction that locks no more than the rows it writes: for lists without appends.
-    pub(super) async fn begin_free(core: &Arc<Core>, session: Lent, partition: PartitionId) -> Result<Self> {
-        let transaction = Transaction::begin(session, BEGIN).await?;
-        Ok(Self { core: Arc::clone(core), partition, transaction, is_locked: false })
+    /// Writes rows and no records, in two round trips. It locks no more than the rows.
+    pub(super) async fn write_rows(
+        core: &Arc<Core>,
+        session: Lent,
+        partition: PartitionId,
+        list: List,
+    ) -> Result<Answers, AppendFailure> {
+        let lists = [list];
+        let keys = keys(&lists);
+        let lock = async |session: &Session| Rows::lock(session, partition, core.quorum, keys).await;
+        let begun = Transaction::begin_with(session, BEGIN, lock).await;
+        let (transaction, rows) = begun.map_err(AppendFailure::Refused)?;
+        let rows = rows.map_err(AppendFailure::Refused)?;
+        let held = Self { core: Arc::clone(core), partition, transaction, is_locked: false };
+        held.write(&lists, Heads::default(), rows).await
     }
 
     fn session(&self) -> Result<&Session> {
@@ -74,21 +86,25 @@ impl Held {
     }
 
     async fn try_finish(self, lists: &[List]) -> Result<Answers, AppendFailure> {
-        let mut heads = self.heads(lists).await.map_err(AppendFailure::Refused)?;
-        let mut rows = self.rows(lists).await.map_err(AppendFailure::Refused)?;
+        let heads = self.heads(lists).await.map_err(AppendFailure::Refused)?;
+        let rows = self.rows(lists).await.map_err(AppendFailure::Refused)?;
+        self.write(lists, heads, rows).await
+    }
+
+    /// Writes what is admitted, given where streams are and what rows are, and ends.
+    async fn write(self, lists: &[List], mut heads: Heads, mut rows: Rows) -> Result<Answers, AppendFailure> {
         let plan = Plan::new(lists, &mut heads, &mut rows);
         let (base, at) =
             if self.is_locked { self.append_planned(&plan).await? } else { (rows.head, rows.stamp) };
-        let session = self.session().map_err(AppendFailure::Refused)?;
-        rows.write(session, self.partition).await.map_err(AppendFailure::Refused)?;
         if plan.admitted.is_empty() && !self.is_locked {
             // Rows that were made to be locked are not kept.
             self.transaction.end("ROLLBACK").await?;
-            return Ok(answers(&self.core, self.partition, plan, base, at));
+            return Ok(answers(&self.core, self.partition, plan, (base, at)));
         }
-        self.transaction.end("COMMIT").await?;
+        let write = async |session: &Session| rows.write(session, self.partition).await;
+        self.transaction.end_with(write, "COMMIT").await?;
         self.core.count_commit();
-        Ok(answers(&self.core, self.partition, plan, base, at))
+        Ok(answers(&self.core, self.partition, plan, (base, at)))
     }
 
     async fn append_planned(&self, plan: &Plan<'_>) -> Result<(u64, Timestamp), AppendFailure> {
@@ -108,14 +124,11 @@ impl Held {
                 .advice("stop: something wrote to the tables past the functions of sidestream");
             return Err(AppendFailure::Refused(why));
         };
-        Ok(landed.first().copied().flatten().unwrap_or((0, Timestamp::MIN)))
+        Ok(landed.first().copied().unwrap_or((0, Timestamp::MIN)))
     }
 
     async fn rows(&self, lists: &[List]) -> Result<Rows> {
-        let writes = lists.iter().flatten().flat_map(|checked| &checked.unit.rows);
-        let mut keys: Vec<RowKey> = writes.map(|write| write.key.clone()).collect();
-        keys.sort();
-        keys.dedup();
+        let keys = keys(lists);
         if keys.is_empty() {
             return Ok(Rows::default());
         }
@@ -139,6 +152,15 @@ impl Held {
         let heads: Vec<i64> = rows.first().map_or(Ok(Vec::new()), |row| column(row, 0))?;
         Ok(names.into_iter().cloned().zip(heads.into_iter().map(|head| Version::new(number(head)))).collect())
     }
+}
+
+/// The rows that lists write, each once.
+fn keys(lists: &[List]) -> Vec<RowKey> {
+    let writes = lists.iter().flatten().flat_map(|checked| &checked.unit.rows);
+    let mut keys: Vec<RowKey> = writes.map(|write| write.key.clone()).collect();
+    keys.sort();
+    keys.dedup();
+    keys
 }
 
 #[async_trait]

@@ -1,10 +1,11 @@
 //! Opening a store: who it is, and whether the server keeps what it takes.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::changes::Changes;
+use crate::store::heads::Heads;
 use crate::store::postgres::PostgresStore;
 use crate::store::postgres::failure;
 use crate::store::postgres::gathered::Gathered;
@@ -82,6 +83,7 @@ async fn open(options: Options) -> Result<PostgresStore> {
         commits: AtomicU64::new(0),
         // The other half is for partitions that are held.
         lists: Waiting::new(options.writers.div_ceil(2)),
+        heads: Mutex::new(Heads::default()),
         reads: Gathered::new(options.readers),
     };
     Ok(PostgresStore::of(Arc::new(core)))

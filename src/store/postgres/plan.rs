@@ -5,7 +5,7 @@ use crate::hash::HashMap;
 use crate::partition::PartitionId;
 use crate::store::admission::{Admission, check};
 use crate::store::postgres::rows::Rows;
-use crate::store::{AppendFailure, StoreProperties, Unit};
+use crate::store::{AppendFailure, StoreProperties, StreamAppend, Unit};
 use crate::stream::{ExpectedVersion, StreamName, Version};
 
 /// Units that were handed over together.
@@ -43,6 +43,19 @@ pub(super) struct Admitted<'l> {
     pub(super) offset: u64,
 }
 
+impl<'l> Admitted<'l> {
+    /// Where the streams are behind it of which nothing is expected.
+    pub(super) fn heads_after(&self) -> impl Iterator<Item = (&'l StreamName, Version)> {
+        let appends = self.unit.appends.iter().zip(&self.heads);
+        let free = appends.filter(|(append, _)| append.expected == ExpectedVersion::Any);
+        free.map(|(append, before)| (&append.stream, before.plus(count(append))))
+    }
+}
+
+fn count(append: &StreamAppend) -> u64 {
+    u64::try_from(append.records.len()).unwrap_or(u64::MAX)
+}
+
 impl<'l> Plan<'l> {
     /// Admits units in turn. The lists are apart: what failed in one fails nothing in another.
     pub(super) fn new(lists: &'l [List], heads: &mut Heads, rows: &mut Rows) -> Self {
@@ -65,16 +78,21 @@ impl<'l> Plan<'l> {
     }
 
     /// Where the streams must be for all that is expected of them to hold, apart from those of which it was `told` where
-    /// they are. None where something is expected that cannot be known beforehand, or that contradicts itself, and where
-    /// there are rows: then somebody has to look.
-    pub(super) fn hopeful(lists: &'l [List], told: &Heads) -> Option<Self> {
+    /// they are; where nothing is expected, it is a guess. None where what is expected contradicts itself, and where there
+    /// are rows: then somebody has to look.
+    pub(super) fn hopeful(
+        lists: &'l [List],
+        told: &Heads,
+        guess: impl Fn(&StreamName) -> Version,
+    ) -> Option<Self> {
         if lists.iter().flatten().any(|checked| !checked.unit.rows.is_empty()) {
             return None;
         }
         let mut heads = told.clone();
         for append in lists.iter().flatten().flat_map(|checked| &checked.unit.appends) {
             if !heads.contains_key(&append.stream) {
-                heads.insert(append.stream.clone(), demanded(append.expected)?);
+                let head = demanded(append.expected).unwrap_or_else(|| guess(&append.stream));
+                heads.insert(append.stream.clone(), head);
             }
         }
         let plan = Self::new(lists, &mut heads, &mut Rows::default());
@@ -86,9 +104,8 @@ impl<'l> Plan<'l> {
 fn advance(unit: &Unit, heads: &mut Heads) -> Vec<Version> {
     let moved = unit.appends.iter().map(|append| {
         let before = heads.get(&append.stream).copied().unwrap_or(Version::EMPTY);
-        let records = u64::try_from(append.records.len()).unwrap_or(u64::MAX);
         if let Some(head) = heads.get_mut(&append.stream) {
-            *head = before.plus(records);
+            *head = before.plus(count(append));
         }
         before
     });

@@ -75,8 +75,8 @@ impl Rows {
         Ok(())
     }
 
-    /// Writes what has changed.
-    pub(super) async fn write(&self, session: &Session, partition: PartitionId) -> Result<()> {
+    /// Writes what has changed, where the commit follows without waiting.
+    pub(super) async fn write(&self, session: &Session, partition: PartitionId) -> Result<(), AppendFailure> {
         let changed = self.changed.iter().filter_map(|key| self.by_key.get(key).map(|row| (key, row)));
         let (keys, rows): (Vec<&RowKey>, Vec<&KeptRow>) = changed.unzip();
         if keys.is_empty() {
@@ -89,7 +89,7 @@ impl Rows {
             vec![(&partition, Type::INT4), (&spaces, Type::TEXT_ARRAY), (&names, Type::TEXT_ARRAY)];
         parameters.extend(written.parameters());
         let done = session.query(WRITE, &parameters).await;
-        done.map(drop).map_err(|source| failure::of("writing rows", source))
+        done.map(drop).map_err(|source| failure::changing("writing rows", source))
     }
 }
 

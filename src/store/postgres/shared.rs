@@ -1,12 +1,13 @@
 //! What all calls of a store share, and the answers that they give.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::partition::PartitionId;
 use crate::store::changes::Changes;
+use crate::store::heads::Heads;
 use crate::store::postgres::commit::Terms;
 use crate::store::postgres::gathered::Gathered;
 use crate::store::postgres::listener::Listener;
@@ -35,6 +36,8 @@ pub(super) struct Core {
     /// Appends that were committed.
     pub(super) commits: AtomicU64,
     pub(super) lists: Arc<Waiting>,
+    /// Of streams of which nothing was expected.
+    pub(super) heads: Mutex<Heads>,
     pub(super) reads: Gathered<Vec<StreamRead>, Vec<Result<StreamPage>>>,
 }
 
@@ -62,8 +65,7 @@ pub(super) fn answers(
     core: &Core,
     partition: PartitionId,
     plan: Plan<'_>,
-    base: u64,
-    recorded_at: Timestamp,
+    (base, recorded_at): (u64, Timestamp),
 ) -> Answers {
     let Plan { verdicts, admitted } = plan;
     let committed = |place: usize| {

@@ -95,17 +95,19 @@ impl PostgresStore {
     /// the log, and no commit for them.
     async fn append_with_rows(&self, partition: PartitionId, list: List) -> Vec<UnitResult> {
         let rows_only = list.iter().all(|checked| checked.unit.appends.is_empty());
-        let begun = async {
-            self.core.demand_partition(partition)?;
-            let session = self.core.writers.session().await?;
-            match rows_only {
-                true => Held::begin_free(&self.core, session, partition).await,
-                false => Held::begin(&self.core, session, partition).await,
+        let units = list.len();
+        let written = async {
+            self.core.demand_partition(partition).map_err(AppendFailure::Refused)?;
+            let session = self.core.writers.session().await.map_err(AppendFailure::Refused)?;
+            if rows_only {
+                return Held::write_rows(&self.core, session, partition, list).await;
             }
+            let held = Held::begin(&self.core, session, partition).await.map_err(AppendFailure::Refused)?;
+            Ok(held.finish(&[list]).await)
         };
-        match begun.await {
-            Ok(held) => held.finish(&[list]).await.pop().unwrap_or_default(),
-            Err(error) => refuse(list.len(), &AppendFailure::Refused(error)),
+        match written.await {
+            Ok(mut answers) => answers.pop().unwrap_or_default(),
+            Err(failure) => refuse(units, &failure),
         }
     }
 

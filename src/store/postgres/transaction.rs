@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures_util::future;
+
 use crate::error::Result;
 use crate::store::AppendFailure;
 use crate::store::postgres::failure;
@@ -17,11 +19,22 @@ pub(crate) struct Transaction {
 impl Transaction {
     /// Begins it, by this statement.
     pub(crate) async fn begin(session: Lent, how: &str) -> Result<Self> {
+        Ok(Self::begin_with(session, how, async |_| ()).await?.0)
+    }
+
+    /// Begins it, and sends its first statement along without waiting.
+    pub(super) async fn begin_with<T>(
+        session: Lent,
+        how: &str,
+        first: impl AsyncFnOnce(&Session) -> T,
+    ) -> Result<(Self, T)> {
         session.set_in_transaction(true);
         let transaction = Self { session: Some(session) };
-        let begun = transaction.session()?.execute(how).await;
+        let session = transaction.session()?;
+        // Statements are sent when they are polled first: in this order.
+        let (begun, first) = future::join(session.execute(how), first(session)).await;
         begun.map_err(|source| failure::of("beginning a transaction", source))?;
-        Ok(transaction)
+        Ok((transaction, first))
     }
 
     /// The connection.
@@ -32,10 +45,22 @@ impl Transaction {
     /// Ends it, by `COMMIT` or `ROLLBACK`. It is certain only when the server says so and warns of nothing. The server
     /// answers a `COMMIT` after a statement that failed with a rollback and no error: the last statement before it must
     /// have succeeded.
-    pub(crate) async fn end(mut self, how: &str) -> Result<(), AppendFailure> {
+    pub(crate) async fn end(self, how: &str) -> Result<(), AppendFailure> {
+        self.end_with(async |_| Ok(()), how).await
+    }
+
+    /// Sends a last statement, and the end along without waiting. Where the statement fails, so has all of it, if it is
+    /// the server that says so: anything else has to be [`Unknown`](AppendFailure::Unknown).
+    pub(super) async fn end_with(
+        mut self,
+        last: impl AsyncFnOnce(&Session) -> Result<(), AppendFailure>,
+        how: &str,
+    ) -> Result<(), AppendFailure> {
         let session = self.session().map_err(AppendFailure::Refused)?;
         let before = session.notices();
-        session.execute(how).await.map_err(failure::committing)?;
+        let (last, ended) = future::join(last(session), session.execute(how)).await;
+        last?;
+        ended.map_err(failure::committing)?;
         if let Some(warning) = session.warned_since(before) {
             return Err(failure::warned(warning));
         }

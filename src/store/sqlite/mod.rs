@@ -19,7 +19,6 @@ mod fatal;
 mod files;
 mod gone;
 mod halt;
-mod heads;
 mod import;
 mod import_unit;
 mod index;

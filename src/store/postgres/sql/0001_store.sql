@@ -99,8 +99,8 @@ END $$;
 -- `partitions[of_partition[k]]`. Those of `known` are looked up; the others are to get their first record, and should they
 -- be there, the unique index refuses it, and with it the append. Record i belongs to the stream `of_stream[i]`; the records of a partition, `counts` of
 -- them, stand together, and get the positions after `bases`. Whoever keeps a partition locked for long is told of instead
--- of waited for. Of several partitions those that are locked are left out, and have no base: nobody waits for one
--- partition while it holds another.
+-- of waited for: at once where others wait along, since a partition of several is waited for while those before it are
+-- locked.
 CREATE FUNCTION sidestream.append(
     partitions int4[], counts int8[], in_quorum bool,
     of_partition int4[], keys bytea[], names text[], heads int8[], known int4[],
@@ -124,14 +124,10 @@ BEGIN
     END IF;
     bases := array_fill(NULL::int8, ARRAY[cardinality(partitions)]);
     times := bases;
+    IF cardinality(partitions) > 1 THEN
+        SET LOCAL lock_timeout = '50ms';
+    END IF;
     FOR place IN 1 .. cardinality(partitions) LOOP
-        IF cardinality(partitions) > 1 THEN
-            PERFORM FROM sidestream.partitions p WHERE p.partition = partitions[place] FOR UPDATE SKIP LOCKED;
-            IF NOT FOUND THEN
-                count := count + counts[place];
-                CONTINUE;
-            END IF;
-        END IF;
         -- The lock, the positions and the time in one statement.
         UPDATE sidestream.partitions p
             SET position = p.position + counts[place], recorded_at = greatest(p.recorded_at, sidestream.now_micros())
@@ -148,6 +144,9 @@ BEGIN
         shifts[place] := base - count;
         count := count + counts[place];
     END LOOP;
+    IF cardinality(partitions) > 1 THEN
+        SET LOCAL lock_timeout = '10s';
+    END IF;
     -- Statements of their own: they have to see what was committed while the locks were waited for.
     IF cardinality(known) > 0 THEN
         SELECT array_agg(w.k), array_agg(w.head) INTO elsewhere, stands FROM (
@@ -158,7 +157,7 @@ BEGIN
                 (SELECT f.floor FROM sidestream.floors f
                     WHERE f.partition = partitions[of_partition[k]] AND f.key = keys[k]),
                 0) AS head
-            FROM unnest(known) AS k WHERE bases[of_partition[k]] IS NOT NULL) w
+            FROM unnest(known) AS k) w
         WHERE heads[w.k] <> w.head;
     END IF;
     -- A stream of which all was removed is no new one.
@@ -166,12 +165,12 @@ BEGIN
         SELECT array_agg(k), array_agg(f.floor) INTO elsewhere, stands
             FROM generate_series(1, cardinality(keys)) AS k
             JOIN sidestream.floors f ON f.partition = partitions[of_partition[k]] AND f.key = keys[k]
-            WHERE heads[k] = 0 AND bases[of_partition[k]] IS NOT NULL;
+            WHERE heads[k] = 0;
     END IF;
     IF elsewhere IS NOT NULL THEN
         FOR place IN 1 .. cardinality(partitions) LOOP
             UPDATE sidestream.partitions p SET position = bases[place]
-                WHERE p.partition = partitions[place] AND bases[place] IS NOT NULL;
+                WHERE p.partition = partitions[place];
         END LOOP;
         RETURN;
     END IF;
@@ -182,8 +181,7 @@ BEGIN
         times[of_partition[of_stream[i]]], numbers_1[i], numbers_2[i], checksums[i], kinds[i], schemas[i],
         effects[i], transactions[i], keys[of_stream[i]], names[of_stream[i]], types[i], codecs[i], steps[i],
         fingerprints[i], requesters[i], payloads[i]
-    FROM generate_series(1, count::int4) AS i
-    WHERE bases[of_partition[of_stream[i]]] IS NOT NULL;
+    FROM generate_series(1, count::int4) AS i;
 END $$;
 
 -- Where streams are, in the order of their keys.

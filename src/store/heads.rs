@@ -1,4 +1,4 @@
-//! The heads of streams that were written lately, so that the writer need not look them up.
+//! The heads of streams that were written lately, so that whoever writes need not look them up.
 
 use crate::hash::HashMap;
 use crate::store::stream_key::StreamKey;
@@ -16,6 +16,7 @@ pub(super) struct Heads {
 }
 
 impl Heads {
+    /// The head, where it is remembered.
     pub(super) fn get(&self, key: &StreamKey) -> Option<Version> {
         if key.is_side() {
             return None;
