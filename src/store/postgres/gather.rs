@@ -50,6 +50,7 @@ impl Core {
     /// Appends one load, if there is one, and then what waits, until nothing does.
     fn carry(self: Arc<Self>, mut carrier: Carrier, mut first: Option<Load>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
+            carrier.turn.come().await;
             loop {
                 // First the connection: what comes meanwhile goes along.
                 let session = self.writers.session().await;
@@ -63,7 +64,7 @@ impl Core {
                 match session {
                     Ok(session) => {
                         for load in self.append_loads(session, loads).await {
-                            let own = carrier.split(load.partition);
+                            let own = carrier.split(&load);
                             tokio::spawn(Arc::clone(&self).carry(own, Some(load)));
                         }
                     }

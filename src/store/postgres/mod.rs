@@ -26,6 +26,7 @@ mod migrations;
 mod notices;
 mod open;
 mod options;
+mod pace;
 mod plan;
 mod pool;
 mod quorum;

@@ -84,7 +84,7 @@ async fn open(options: Options) -> Result<PostgresStore> {
         // The other half is for partitions that are held.
         lists: Waiting::new(options.writers.div_ceil(2)),
         heads: Mutex::new(Heads::default()),
-        reads: Gathered::new(options.readers),
+        reads: Arc::new(Gathered::new(options.readers)),
     };
     Ok(PostgresStore::of(Arc::new(core)))
 }

@@ -18,16 +18,16 @@ impl Core {
     /// Reads parts of streams, as of one moment.
     pub(super) async fn read_streams(self: &Arc<Self>, reads: Vec<StreamRead>) -> Pages {
         let count = reads.len();
-        let (pages, wants_a_carrier) = self.reads.put(reads);
-        if wants_a_carrier {
-            tokio::spawn(Arc::clone(self).carry_reads());
+        let (pages, carrier) = self.reads.put(reads);
+        if let Some(carrier) = carrier {
+            tokio::spawn(Arc::clone(self).carry_reads(carrier));
         }
         let ended = || failure::unavailable("the read ended without an answer");
         pages.await.unwrap_or_else(|_| (0..count).map(|_| Err(ended())).collect())
     }
 
-    async fn carry_reads(self: Arc<Self>) {
-        let mut carrier = Carrier::of(&self.reads);
+    async fn carry_reads(self: Arc<Self>, mut carrier: Carrier<Vec<StreamRead>, Pages>) {
+        carrier.turn.come().await;
         loop {
             // First the connection: what comes meanwhile goes along.
             let session = self.readers.session().await;

@@ -38,7 +38,7 @@ pub(super) struct Core {
     pub(super) lists: Arc<Waiting>,
     /// Of streams of which nothing was expected.
     pub(super) heads: Mutex<Heads>,
-    pub(super) reads: Gathered<Vec<StreamRead>, Vec<Result<StreamPage>>>,
+    pub(super) reads: Arc<Gathered<Vec<StreamRead>, Vec<Result<StreamPage>>>>,
 }
 
 impl Core {

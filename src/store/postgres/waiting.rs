@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::partition::PartitionId;
 use crate::store::UnitResult;
+use crate::store::postgres::pace::{Pace, Turn};
 use crate::store::postgres::plan::List;
 
 type Reply = oneshot::Sender<Vec<UnitResult>>;
@@ -42,8 +43,8 @@ struct State {
     /// Partitions that somebody appends to.
     taken: BTreeSet<PartitionId>,
     /// Where the next carrier begins to look: where too much waits for one, each partition has its turn.
-    turn: PartitionId,
-    carriers: usize,
+    next: PartitionId,
+    pace: Pace,
 }
 
 impl Waiting {
@@ -61,9 +62,12 @@ impl Waiting {
         let mut state = self.lock();
         state.lists.entry(partition).or_default().push_back((list, reply));
         // Whoever is at the partition comes back for it.
-        let wants_a_carrier = state.carriers < self.most && !state.taken.contains(&partition);
-        let carrier = wants_a_carrier.then(|| Carrier::new(self, &mut state, BTreeSet::new()));
-        (answer, carrier)
+        if state.taken.contains(&partition) {
+            return (answer, None);
+        }
+        let waiting = state.free_units();
+        let turn = state.pace.send(waiting, self.most);
+        (answer, turn.map(|turn| Carrier::new(self, turn, BTreeSet::new())))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -72,25 +76,37 @@ impl Waiting {
     }
 }
 
+impl State {
+    /// Units that wait for partitions that nobody is at.
+    fn free_units(&self) -> usize {
+        let free = self.lists.iter().filter(|(partition, _)| !self.taken.contains(partition));
+        units(free.flat_map(|(_, lists)| lists).map(|(list, _)| list))
+    }
+}
+
+fn units<'l>(lists: impl IntoIterator<Item = &'l List>) -> usize {
+    lists.into_iter().fold(0, |sum, list| sum.saturating_add(list.len()))
+}
+
 /// Somebody who appends what waits. When the last of them ends with something still waiting, because its runtime did,
 /// that is given up: it would wait for ever.
 pub(super) struct Carrier {
     waiting: Arc<Waiting>,
+    pub(super) turn: Turn,
     at: BTreeSet<PartitionId>,
     has_ended: bool,
 }
 
 impl Carrier {
-    fn new(waiting: &Arc<Waiting>, state: &mut State, at: BTreeSet<PartitionId>) -> Self {
-        state.carriers = state.carriers.saturating_add(1);
-        Self { waiting: Arc::clone(waiting), at, has_ended: false }
+    fn new(waiting: &Arc<Waiting>, turn: Turn, at: BTreeSet<PartitionId>) -> Self {
+        Self { waiting: Arc::clone(waiting), turn, at, has_ended: false }
     }
 
-    /// Leaves a partition that it is at to a carrier of its own.
-    pub(super) fn split(&mut self, partition: PartitionId) -> Self {
-        let at = self.at.take(&partition).into_iter().collect();
-        let mut state = self.waiting.lock();
-        Self::new(&self.waiting, &mut state, at)
+    /// Leaves a load, and the partition it is for, to a carrier of its own.
+    pub(super) fn split(&mut self, load: &Load) -> Self {
+        let at = self.at.take(&load.partition).into_iter().collect();
+        let turn = self.waiting.lock().pace.add(units(&load.lists));
+        Self::new(&self.waiting, turn, at)
     }
 
     /// Leaves the partitions it was at, and takes what waits in those that are free, in their order: the first list in
@@ -100,14 +116,14 @@ impl Carrier {
         let state = &mut *guard;
         state.taken.retain(|partition| !self.at.contains(partition));
         self.at.clear();
-        if state.carriers > self.waiting.most {
-            state.carriers = state.carriers.saturating_sub(1);
+        if state.pace.exceeds(self.waiting.most) {
+            state.pace.ends(&mut self.turn);
             self.has_ended = true;
             return None;
         }
         let mut loads: Vec<Load> = Vec::new();
         let waiting: Vec<PartitionId> = state.lists.keys().copied().collect();
-        let (before, behind): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|at| *at <= state.turn);
+        let (before, behind): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|at| *at <= state.next);
         for partition in behind.into_iter().chain(before) {
             let Some(waiting) = state.lists.get_mut(&partition).filter(|lists| !lists.is_empty()) else {
                 continue;
@@ -120,7 +136,7 @@ impl Carrier {
             let count = if is_first { fitting.max(1) } else { fitting };
             let (lists, replies) = waiting.drain(..count).unzip();
             if count > 0 {
-                state.turn = partition;
+                state.next = partition;
                 self.at.insert(partition);
                 loads.push(Load { partition, lists, replies });
             }
@@ -128,10 +144,11 @@ impl Carrier {
         loads.sort_by_key(|load| load.partition);
         state.taken.extend(&self.at);
         if loads.is_empty() {
-            state.carriers = state.carriers.saturating_sub(1);
+            state.pace.ends(&mut self.turn);
             self.has_ended = true;
             return None;
         }
+        state.pace.takes(&mut self.turn, units(loads.iter().flat_map(|load| &load.lists)));
         Some(loads)
     }
 }
@@ -143,8 +160,7 @@ impl Drop for Carrier {
         }
         let mut state = self.waiting.lock();
         state.taken.retain(|partition| !self.at.contains(partition));
-        state.carriers = state.carriers.saturating_sub(1);
-        if state.carriers == 0 {
+        if state.pace.ends(&mut self.turn) {
             state.lists.clear();
         }
     }
@@ -187,8 +203,9 @@ mod tests {
         let (_a, carrier) = waiting.put(A, Vec::new());
         let (_b, _) = waiting.put(B, Vec::new());
         let mut carrier = carrier.expect("sent");
-        assert_eq!(shape(carrier.take(|_| true)), [(A, 1), (B, 1)]);
-        let mut own = carrier.split(A);
+        let loads = carrier.take(|_| true).expect("both");
+        let mut own = carrier.split(loads.first().expect("of A"));
+        assert_eq!(shape(Some(loads)), [(A, 1), (B, 1)]);
         let _more = [waiting.put(A, Vec::new()), waiting.put(B, Vec::new())];
         assert!(carrier.take(|_| true).is_none(), "two are too many");
         assert_eq!(shape(own.take(|_| true)), [(A, 1), (B, 1)], "the other comes by");
