@@ -22,6 +22,7 @@ pub mod admission;
 mod changes;
 mod closing;
 mod dealt;
+pub(crate) mod json_rows;
 pub mod memory;
 pub mod placed;
 #[cfg(feature = "postgres")]
