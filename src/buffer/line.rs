@@ -133,8 +133,7 @@ async fn oldest(
     loop {
         let page = cursor.next().await?;
         if let Some(record) = page.records.first() {
-            let waited = now.as_micros().saturating_sub(record.recorded_at.as_micros());
-            return Ok(Some(Duration::from_micros(u64::try_from(waited).unwrap_or(0))));
+            return Ok(Some(now.since(record.recorded_at)));
         }
         if !page.has_more() {
             return Ok(None);

@@ -106,8 +106,7 @@ impl<P: ProcessManager> Deadlines<P> {
         for row in page.rows {
             let at = due_at(&row.key);
             if at > page.at {
-                let micros = at.as_micros().saturating_sub(page.at.as_micros());
-                look.next = Some(Duration::from_micros(u64::try_from(micros).unwrap_or(0)));
+                look.next = Some(at.since(page.at));
                 look.more = None;
                 break;
             }
