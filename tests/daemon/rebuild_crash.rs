@@ -75,8 +75,7 @@ where
     let mut faulty = FaultyView::new(view, process.clone(), faults);
     let lives = async {
         for _ in 0..LIVES {
-            let done = in_time("the end of a life", process.until_crash(live(&process, &faulty, head))).await;
-            match done {
+            match one_life(&process, live(&process, &faulty, head), None).await {
                 Some(Ok(())) => return,
                 // The operator tries again.
                 Some(Err(error)) => assert!(
