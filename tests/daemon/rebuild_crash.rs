@@ -75,7 +75,8 @@ where
     let mut faulty = FaultyView::new(view, process.clone(), faults);
     let lives = async {
         for _ in 0..LIVES {
-            match one_life(&process, live(&process, &faulty, head), None).await {
+            let done = in_time("the end of a life", process.until_crash(live(&process, &faulty, head))).await;
+            match done {
                 Some(Ok(())) => return,
                 // The operator tries again.
                 Some(Err(error)) => assert!(
