@@ -203,3 +203,29 @@ impl Limits {
         self.lane_batch.min(self.lane_queue).max(1)
     }
 }
+
+/// Text from elsewhere, cut to [`KEPT_TEXT_BYTES`] at the border of a character.
+pub(crate) fn kept_text(text: &str) -> String {
+    let mut end = text.len().min(KEPT_TEXT_BYTES);
+    while !text.is_char_boundary(end) {
+        end = end.saturating_sub(1);
+    }
+    text.get(..end).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KEPT_TEXT_BYTES, kept_text};
+
+    #[test]
+    fn a_text_is_kept_up_to_its_bound_in_whole_characters() {
+        for fits in [String::new(), "refused".to_owned(), "x".repeat(KEPT_TEXT_BYTES)] {
+            assert_eq!(kept_text(&fits), fits);
+        }
+        for character in ["x", "é", "€", "𝄞"] {
+            let kept = kept_text(&format!("-{}", character.repeat(KEPT_TEXT_BYTES)));
+            assert!(kept.len() <= KEPT_TEXT_BYTES && kept.len() > KEPT_TEXT_BYTES - character.len());
+            assert_eq!(kept.strip_prefix('-').map(|rest| rest.replace(character, "")), Some(String::new()));
+        }
+    }
+}

@@ -18,8 +18,7 @@ use crate::feed::{Cursor, Selection};
 use crate::limits;
 use crate::partition::PartitionId;
 use crate::processor::{Processor, ProcessorId, ProcessorStatus, Run, caught};
-use crate::store::EventStore;
-use crate::store::rows::{RowSelection, RowsRead};
+use crate::store::{EventStore, json_rows};
 use crate::stream::{Position, StreamName, Version};
 
 /// The collector's own row; no destination is called so.
@@ -144,15 +143,14 @@ impl Ground {
 
     /// Up to where, and up to when, messages may be removed; `None` where a destination has not begun.
     async fn bounds(&self, partition: PartitionId) -> Result<Option<(Position, Timestamp)>> {
-        let which = RowSelection::Prefix { prefix: String::new(), after: None, limit: limits::PAGE_ROWS };
-        let page = self.store.rows(RowsRead { partition, space: place::SPACE.to_owned(), which }).await?;
+        let page = json_rows::all(&*self.store, partition, (place::SPACE, "")).await?;
         let has_begun = |name: &DestinationName| page.rows.iter().any(|row| row.key.key() == name.as_str());
         if !self.destinations.iter().all(has_begun) {
             return Ok(None);
         }
         let mut through = None;
         for row in page.rows.iter().filter(|row| row.key.key() != ROW) {
-            let mut done = place::read::<Mark>(row)?.position;
+            let mut done = json_rows::read::<Mark>(partition, row)?.position;
             let destination = DestinationName::new(row.key.key())?;
             for (parked, _) in parked::read_all(&*self.store, partition, &destination).await? {
                 done = done.min(parked.position.minus(1));

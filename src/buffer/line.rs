@@ -11,8 +11,8 @@ use crate::error::Result;
 use crate::feed::{Cursor, Selection};
 use crate::limits;
 use crate::partition::PartitionId;
-use crate::store::EventStore;
 use crate::store::rows::{RowSelection, RowsRead};
+use crate::store::{EventStore, json_rows};
 use crate::stream::Position;
 
 /// All partitions of a destination.
@@ -84,7 +84,8 @@ impl Counted {
         let which = RowSelection::Keys(vec![destination.as_str().to_owned()]);
         let read = RowsRead { partition: self.partition, space: place::SPACE.to_owned(), which };
         let page = store.rows(read).await?;
-        let mark = page.rows.first().map_or_else(|| Ok(Mark::default()), place::read::<Mark>)?;
+        let mark = page.rows.first().map(|row| json_rows::read::<Mark>(self.partition, row)).transpose()?;
+        let mark = mark.unwrap_or_default();
         self.count((store, selection), &mark).await?;
         // A forgotten destination begins anew, and so does the count.
         let sent = mark.passed.saturating_add(mark.ahead).min(self.recorded);
@@ -132,8 +133,7 @@ async fn oldest(
     loop {
         let page = cursor.next().await?;
         if let Some(record) = page.records.first() {
-            let waited = now.as_micros().saturating_sub(record.recorded_at.as_micros());
-            return Ok(Some(Duration::from_micros(u64::try_from(waited).unwrap_or(0))));
+            return Ok(Some(now.since(record.recorded_at)));
         }
         if !page.has_more() {
             return Ok(None);

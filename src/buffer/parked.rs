@@ -8,11 +8,11 @@ use crate::buffer::destination::DestinationName;
 use crate::buffer::place;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::limits;
+use crate::limits::kept_text;
 use crate::message::{MessageId, RecordedMessage, Topic};
 use crate::partition::PartitionId;
-use crate::store::EventStore;
-use crate::store::rows::{Row, RowChange, RowExpected, RowKey, RowSelection, RowWrite, RowsRead};
+use crate::store::rows::{RowChange, RowExpected, RowKey, RowWrite};
+use crate::store::{EventStore, json_rows};
 use crate::stream::Position;
 
 /// The spaces of what is parked, and of what was done about it. Keys begin with the destination's name and a `/`.
@@ -89,7 +89,7 @@ impl ParkedKey {
     /// Another message of the key is the first one now, and was refused.
     pub(super) fn refused(&mut self, message: &RecordedMessage, why: &str, refusals: u32) {
         (self.position, self.id, self.topic) = (message.position, message.id, message.topic.clone());
-        self.error = kept(why);
+        self.error = kept_text(why);
         (self.refusals, self.asked) = (refusals, None);
     }
 
@@ -107,7 +107,7 @@ impl ParkedKey {
 
     /// The row that says so.
     pub(super) fn row(&self, destination: &DestinationName) -> Result<RowWrite> {
-        place::put(self.row_key(SPACE, destination)?, RowExpected::Any, self)
+        json_rows::put(self.row_key(SPACE, destination)?, RowExpected::Any, self)
     }
 
     /// Its row's end.
@@ -123,17 +123,8 @@ impl ParkedKey {
         };
         let (id, position) = (self.id, self.position);
         let key = RowKey::new(AUDIT, format!("{destination}/{id}"))?;
-        place::put(key, RowExpected::Any, &Audited { asked, key: &self.key, id, position, at }).map(Some)
+        json_rows::put(key, RowExpected::Any, &Audited { asked, key: &self.key, id, position, at }).map(Some)
     }
-}
-
-/// Text from elsewhere, cut to what is kept.
-fn kept(text: &str) -> String {
-    let mut end = text.len().min(limits::KEPT_TEXT_BYTES);
-    while !text.is_char_boundary(end) {
-        end = end.saturating_sub(1);
-    }
-    text.get(..end).unwrap_or_default().to_owned()
 }
 
 /// All that a destination parked in a partition, with the rows' revisions.
@@ -142,19 +133,8 @@ pub(super) async fn read_all(
     partition: PartitionId,
     destination: &DestinationName,
 ) -> Result<Vec<(ParkedKey, u64)>> {
-    let (mut found, mut after) = (Vec::new(), None);
-    loop {
-        let prefix = format!("{destination}/");
-        let which = RowSelection::Prefix { prefix, after, limit: limits::PAGE_ROWS };
-        let page = store.rows(RowsRead { partition, space: SPACE.to_owned(), which }).await?;
-        for row in &page.rows {
-            found.push((place::read(row)?, row.revision));
-        }
-        if page.rows.len() < limits::PAGE_ROWS {
-            return Ok(found);
-        }
-        after = page.rows.last().map(|row: &Row| row.key.key().to_owned());
-    }
+    let page = json_rows::all(store, partition, (SPACE, &format!("{destination}/"))).await?;
+    page.rows.iter().map(|row| Ok((json_rows::read(partition, row)?, row.revision))).collect()
 }
 
 /// The messages that destinations of a store refused, for operators, in any process.
@@ -198,8 +178,8 @@ impl ParkedMessages {
         asked: Asked,
     ) -> Result<()> {
         let key = parked.row_key(SPACE, destination)?;
-        let row = place::row(&*self.store, partition, &key).await?;
-        let found = row.as_ref().map(place::read::<ParkedKey>).transpose()?;
+        let row = json_rows::find(&*self.store, partition, &key).await?;
+        let found = row.as_ref().map(|row| json_rows::read::<ParkedKey>(partition, row)).transpose()?;
         let (Some(row), Some(found)) = (row, found.filter(|found| found.id == parked.id)) else {
             return Err(Error::invalid(format!(
                 "message {} of key {:?} is not parked",
@@ -207,9 +187,9 @@ impl ParkedMessages {
             ))
             .advice("list what is parked again"));
         };
-        let asked = Asked { who: kept(&asked.who), why: kept(&asked.why), ..asked };
+        let asked = Asked { who: kept_text(&asked.who), why: kept_text(&asked.why), ..asked };
         let changed = ParkedKey { asked: Some(asked), ..found };
-        let write = place::put(key, RowExpected::Revision(row.revision), &changed)?;
+        let write = json_rows::put(key, RowExpected::Revision(row.revision), &changed)?;
         place::write(&*self.store, partition, vec![write]).await
     }
 }

@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::buffer::window::Done;
 use crate::error::{Error, ErrorKind, Result};
 use crate::partition::PartitionId;
-use crate::store::rows::{Row, RowChange, RowExpected, RowKey, RowSelection, RowWrite, RowsRead};
-use crate::store::{AppendFailure, EventStore, Unit};
+use crate::store::rows::{RowExpected, RowKey, RowWrite};
+use crate::store::{EventStore, json_rows};
 use crate::stream::Position;
 
 /// The space of these rows; their keys are the destinations' names, and the collector's.
@@ -59,16 +57,18 @@ impl Place {
         epoch: u64,
     ) -> Result<Self> {
         let key = RowKey::new(SPACE, name)?;
-        let found = row(&*store, partition, &key).await?;
-        let mark: Mark = found.as_ref().map_or_else(|| Ok(Mark::default()), read)?;
+        let found = json_rows::find(&*store, partition, &key).await?;
+        let mark: Option<Mark> = found.as_ref().map(|row| json_rows::read(partition, row)).transpose()?;
+        let mark = mark.unwrap_or_default();
         if mark.epoch > epoch {
             return Err(fenced(&key).expected(format!("epoch {epoch} or lower"), mark.epoch));
         }
         let expected = found.map_or(RowExpected::Absent, |row| RowExpected::Revision(row.revision));
         let mark = Mark { epoch, ..mark };
-        write(&*store, partition, vec![put(key.clone(), expected, &mark)?]).await?;
-        let row = row(&*store, partition, &key).await?.ok_or_else(|| fenced(&key))?;
-        let place = Self { store, partition, revision: row.revision, mark: read(&row)?, key };
+        write(&*store, partition, vec![json_rows::put(key.clone(), expected, &mark)?]).await?;
+        let row = json_rows::find(&*store, partition, &key).await?.ok_or_else(|| fenced(&key))?;
+        let found = json_rows::read(partition, &row)?;
+        let place = Self { store, partition, revision: row.revision, mark: found, key };
         if place.mark == mark { Ok(place) } else { Err(fenced(&place.key)) }
     }
 
@@ -84,7 +84,7 @@ impl Place {
     pub(super) async fn record(&mut self, done: Done, mut others: Vec<RowWrite>) -> Result<()> {
         let Done { to, passed, ahead, steps } = done;
         let mark = Mark { epoch: self.mark.epoch, position: to, passed, ahead, steps };
-        others.push(put(self.key.clone(), RowExpected::Revision(self.revision), &mark)?);
+        others.push(json_rows::put(self.key.clone(), RowExpected::Revision(self.revision), &mark)?);
         write(&*self.store, self.partition, others).await?;
         self.revision = self.revision.saturating_add(1);
         self.mark = mark;
@@ -96,35 +96,11 @@ fn fenced(key: &RowKey) -> Error {
     Error::new(ErrorKind::Fenced, format!("row {key} belongs to another run"))
 }
 
-/// A row that says `value` from now on.
-pub(super) fn put(key: RowKey, expected: RowExpected, value: &impl Serialize) -> Result<RowWrite> {
-    let value = serde_json::to_vec(value)
-        .map_err(|error| Error::invalid(format!("row {key} cannot be written as JSON")).caused_by(error))?;
-    Ok(RowWrite { key, expected, change: RowChange::Put { value: Bytes::from(value), lives: None } })
-}
-
-/// What a row says.
-pub(super) fn read<T: DeserializeOwned>(row: &Row) -> Result<T> {
-    serde_json::from_slice(&row.value)
-        .map_err(|error| Error::corrupt(format!("row {} cannot be read", row.key)).caused_by(error))
-}
-
-/// A row by its key.
-pub(super) async fn row(store: &dyn EventStore, partition: PartitionId, key: &RowKey) -> Result<Option<Row>> {
-    let which = RowSelection::Keys(vec![key.key().to_owned()]);
-    let page = store.rows(RowsRead { partition, space: key.space().to_owned(), which }).await?;
-    Ok(page.rows.into_iter().next())
-}
-
 /// Writes rows of one partition together.
+///
+/// # Errors
+/// [`Fenced`](ErrorKind::Fenced) when another run wrote one of them. Those of the store.
 pub(super) async fn write(store: &dyn EventStore, partition: PartitionId, rows: Vec<RowWrite>) -> Result<()> {
-    match store.append(partition, vec![Unit::of_rows(rows)]).await.into_iter().next() {
-        Some(Ok(_)) => Ok(()),
-        Some(Err(AppendFailure::WrongRow(wrong))) => {
-            Err(Error::new(ErrorKind::Fenced, format!("{wrong}: another run wrote it")))
-        }
-        Some(Err(AppendFailure::Refused(error) | AppendFailure::Unknown(error))) => Err(error),
-        Some(Err(other)) => Err(Error::new(ErrorKind::Unknown, other.to_string())),
-        None => Err(Error::new(ErrorKind::Unknown, "the store did not answer")),
-    }
+    let written = json_rows::write(store, partition, rows).await?;
+    written.map_err(|wrong| Error::new(ErrorKind::Fenced, format!("{wrong}: another run wrote it")))
 }

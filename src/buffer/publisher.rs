@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
 use crate::buffer::destination::Destination;
-use crate::buffer::run::{Ground, Publishing};
+use crate::buffer::ground::Ground;
+use crate::buffer::publishing::Publishing;
 use crate::buffer::statuses::Statuses;
 use crate::clock::{Clock, Stopwatch};
 use crate::error::Result;

@@ -1,152 +1,36 @@
-//! One destination in one partition: reading, sending, recording what was sent.
+//! One run of a destination in a partition: reading, sending, recording what was sent.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::buffer::breaker::{Admission, Breaker};
-use crate::buffer::catch_up::{CatchUp, CaughtUp};
-use crate::buffer::destination::Destination;
+use crate::buffer::breaker::Admission;
+use crate::buffer::catch_up::CaughtUp;
+use crate::buffer::ground::{Ground, Probe};
 use crate::buffer::parked::{self, ParkedKey};
 use crate::buffer::place::Place;
 use crate::buffer::sending::send;
 use crate::buffer::sink::Answer;
-use crate::buffer::statuses::Statuses;
 use crate::buffer::window::Window;
-use crate::clock::{self, Clock, Stopwatch};
+use crate::clock::{self, Stopwatch};
 use crate::error::{Error, ErrorKind, Result};
-use crate::feed::{Cursor, Selection};
+use crate::feed::Cursor;
 use crate::limits;
 use crate::message::RecordedMessage;
-use crate::metric::Figures;
 use crate::partition::PartitionId;
-use crate::processor::{ProcessorStatus, caught};
-use crate::store::EventStore;
+use crate::processor::ProcessorStatus;
 use crate::store::rows::RowWrite;
 use crate::stream::Position;
 
-/// How often it is looked what operators ask for, where something is parked.
-const LOOKS_AT_REQUESTS: Duration = Duration::from_millis(500);
+mod parking;
+
 /// How long a run that is told to stop waits for what is under way.
 const GRACE: Duration = Duration::from_secs(2);
 /// When another run's probe is asked about again.
 const PROBE: Duration = Duration::from_millis(20);
-
-/// What all runs of a destination stand on.
-pub(super) struct Ground {
-    pub(super) store: Arc<dyn EventStore>,
-    pub(super) selection: Selection,
-    pub(super) destination: Destination,
-    pub(super) breaker: Mutex<Breaker>,
-    /// What the breaker's times are counted by.
-    pub(super) since: Stopwatch,
-    pub(super) clock: Arc<dyn Clock>,
-}
-
-impl Ground {
-    fn breaker(&self) -> MutexGuard<'_, Breaker> {
-        // Each change of it is whole, so a poisoned lock still guards a whole one.
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A destination in a partition under an epoch, through restarts.
-pub(super) struct Publishing {
-    ground: Arc<Ground>,
-    partition: PartitionId,
-    epoch: u64,
-    told: Arc<Statuses>,
-    stop: watch::Receiver<bool>,
-    figures: Figures,
-}
-
-impl Publishing {
-    pub(super) fn new(
-        ground: Arc<Ground>,
-        partition: PartitionId,
-        epoch: u64,
-        (told, stop): (Arc<Statuses>, watch::Receiver<bool>),
-    ) -> Self {
-        let figures = Figures::of(format!("deliver {}", ground.destination.name), partition);
-        let publishing = Self { ground, partition, epoch, told, stop, figures };
-        publishing.tell("it starts".to_owned(), None);
-        publishing
-    }
-
-    fn tell(&self, state: String, run: Option<&mut Sending>) {
-        let (checkpoint, head, oldest, parked) = match run {
-            Some(run) => (Some(run.place.mark().position), run.head, run.window.oldest(), run.parked.len()),
-            None => (None, Position::START, None, 0),
-        };
-        let status = ProcessorStatus { state, checkpoint, head, oldest, parked };
-        self.figures.lag(status.lag_records(), status.lag(self.ground.clock.now()));
-        self.figures.parked(parked);
-        self.told.tell(self.partition, status);
-    }
-
-    /// Runs until it is told to stop; again after a pause when the store fails.
-    ///
-    /// # Errors
-    /// [`Fenced`](ErrorKind::Fenced) and [`Corrupt`](ErrorKind::Corrupt), which would come again.
-    pub(super) async fn keep(mut self) -> Result<()> {
-        let mut in_vain = 0;
-        loop {
-            let ended = caught(self.serve(&mut in_vain)).await;
-            let panicked =
-                || Error::new(ErrorKind::Unknown, "a publisher panicked").advice("report this with its log");
-            let Err(error) = ended.unwrap_or_else(|| Err(panicked())) else { return Ok(()) };
-            tracing::warn!(%error, partition = %self.partition, destination = %self.ground.destination.name, "a publisher failed");
-            self.tell(error.to_string(), None);
-            if matches!(error.kind(), ErrorKind::Fenced | ErrorKind::Corrupt | ErrorKind::LostHistory) {
-                return Err(error);
-            }
-            let pause = self.ground.destination.settings.outage.jittered(in_vain, &*self.ground.clock);
-            in_vain = in_vain.saturating_add(1);
-            tokio::select! {
-                () = clock::sleep(pause) => {}
-                told = self.stop.wait_for(|stop| *stop) => {
-                    drop(told);
-                    return Ok(());
-                }
-            }
-        }
-    }
-
-    /// Opens the place and sends, until something fails.
-    async fn serve(&mut self, in_vain: &mut u32) -> Result<()> {
-        let mut run = Sending::open(Arc::clone(&self.ground), self.partition, self.epoch).await?;
-        *in_vain = 0;
-        loop {
-            if *self.stop.borrow() || self.stop.has_changed().is_err() {
-                return run.leave().await;
-            }
-            run.fill().await?;
-            let closed = run.launch();
-            self.figures.applied(std::mem::take(&mut run.sent));
-            let state = run.state();
-            self.tell(state, Some(&mut run));
-            run.next(closed, &mut self.stop).await?;
-        }
-    }
-}
-
-impl Drop for Publishing {
-    fn drop(&mut self) {
-        self.figures.gone();
-    }
-}
-
-/// A message that probes, until its answer was taken in. Where its run ends before, another one may probe.
-struct Probe(Arc<Ground>);
-
-impl Drop for Probe {
-    fn drop(&mut self) {
-        self.0.breaker().given_up();
-    }
-}
 
 /// What came to an end.
 enum Ended {
@@ -156,7 +40,7 @@ enum Ended {
 }
 
 /// What is under way.
-struct Sending {
+pub(super) struct Sending {
     ground: Arc<Ground>,
     partition: PartitionId,
     place: Place,
@@ -176,12 +60,12 @@ struct Sending {
     requests_at: Duration,
     since: Stopwatch,
     /// Messages that were taken since it was last asked.
-    sent: usize,
+    pub(super) sent: usize,
     trouble: Option<String>,
 }
 
 impl Sending {
-    async fn open(ground: Arc<Ground>, partition: PartitionId, epoch: u64) -> Result<Self> {
+    pub(super) async fn open(ground: Arc<Ground>, partition: PartitionId, epoch: u64) -> Result<Self> {
         let (store, name) = (Arc::clone(&ground.store), &ground.destination.name);
         let place = Place::open((Arc::clone(&store), partition), name.as_str(), epoch).await?;
         let parked = parked::read_all(&*store, partition, name).await?;
@@ -215,7 +99,7 @@ impl Sending {
     }
 
     /// Reads a page, where there is room for one and a look is due.
-    async fn fill(&mut self) -> Result<()> {
+    pub(super) async fn fill(&mut self) -> Result<()> {
         if !self.has_room() || self.since.elapsed() < self.look_at {
             return Ok(());
         }
@@ -247,7 +131,7 @@ impl Sending {
     }
 
     /// Sends what may be sent. Says how long the destination is to be left alone, where that holds something up.
-    fn launch(&mut self) -> Option<Duration> {
+    pub(super) fn launch(&mut self) -> Option<Duration> {
         while self.under_way < self.ground.destination.settings.at_once && self.window.has_ready() {
             let now = self.ground.since.elapsed();
             let admission = self.ground.breaker().admit(now);
@@ -273,7 +157,11 @@ impl Sending {
 
     /// Waits for whatever comes next, and takes it in. Being told to stop ends the waiting only: who goes away from a
     /// record under way does not know any more what the row says.
-    async fn next(&mut self, closed: Option<Duration>, stop: &mut watch::Receiver<bool>) -> Result<()> {
+    pub(super) async fn next(
+        &mut self,
+        closed: Option<Duration>,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<()> {
         let now = self.since.elapsed();
         let due = |at: Duration| at.saturating_sub(now);
         let (store, has_room, read_to) =
@@ -367,71 +255,6 @@ impl Sending {
         });
     }
 
-    async fn park(&mut self, message: &RecordedMessage, why: &str, refusals: u32) -> Result<()> {
-        let name = &self.ground.destination.name;
-        tracing::error!(%why, id = %message.id, key = %message.key, destination = %name, "a message is parked");
-        let parked = ParkedKey::of(message, why, refusals, self.ground.clock.now());
-        let row = parked.row(name)?;
-        self.window.park(&message.key);
-        self.parked.insert(message.key.clone(), parked);
-        self.record(vec![row]).await
-    }
-
-    /// Begins what an operator asked for; one key at a time.
-    async fn look_at_requests(&mut self) -> Result<()> {
-        self.requests_at = self.since.elapsed().saturating_add(LOOKS_AT_REQUESTS);
-        let ground = &self.ground;
-        for (parked, _) in parked::read_all(&*ground.store, self.partition, &ground.destination.name).await? {
-            if parked.asked.is_some() && self.parked.contains_key(&parked.key) {
-                self.parked.insert(parked.key.clone(), parked.clone());
-                self.catch_up(parked);
-                return Ok(());
-            }
-        }
-        Ok(())
-    }
-
-    fn catch_up(&mut self, parked: ParkedKey) {
-        let Ground { store, selection, destination, clock, .. } = &*self.ground;
-        let work = CatchUp {
-            store: Arc::clone(store),
-            partition: self.partition,
-            selection: selection.clone(),
-            destination: destination.clone(),
-            clock: Arc::clone(clock),
-        };
-        let until = self.window.read_to();
-        self.is_catching_up = true;
-        self.tasks.spawn(async move { Ended::CaughtUp(work.run(parked, until).await) });
-    }
-
-    async fn caught_up(&mut self, caught: CaughtUp) -> Result<()> {
-        self.is_catching_up = false;
-        self.sent = self.sent.saturating_add(usize::try_from(caught.done).unwrap_or(usize::MAX));
-        let name = &self.ground.destination.name;
-        let Some(mut parked) = self.parked.get(&caught.key).cloned() else { return Ok(()) };
-        let mut rows: Vec<RowWrite> = parked.audit(name, self.ground.clock.now())?.into_iter().collect();
-        match caught.refused {
-            Some((message, why)) => {
-                parked.refused(&message, &why, 1);
-                rows.push(parked.row(name)?);
-                self.parked.insert(caught.key, parked);
-            }
-            // Nothing was read meanwhile that was passed over for it.
-            None if caught.to >= self.window.read_to() => {
-                rows.push(parked.gone(name)?);
-                self.parked.remove(&caught.key);
-            }
-            None => {
-                parked.moved(caught.to);
-                rows.push(parked.row(name)?);
-                self.parked.insert(caught.key, parked.clone());
-                self.catch_up(parked);
-            }
-        }
-        self.record(rows).await
-    }
-
     /// Something changed that is to be recorded soon.
     fn dirty(&mut self) {
         let every = Duration::from_millis(self.ground.destination.settings.record_every_ms);
@@ -449,7 +272,7 @@ impl Sending {
     }
 
     /// Waits for what is under way, and records it.
-    async fn leave(mut self) -> Result<()> {
+    pub(super) async fn leave(mut self) -> Result<()> {
         let until = self.since.elapsed().saturating_add(GRACE);
         while self.under_way > 0 {
             let left = until.saturating_sub(self.since.elapsed());
@@ -457,6 +280,16 @@ impl Sending {
             self.ended(ended).await?;
         }
         self.record(Vec::new()).await
+    }
+
+    pub(super) fn status(&mut self) -> ProcessorStatus {
+        ProcessorStatus {
+            state: self.state(),
+            checkpoint: Some(self.place.mark().position),
+            head: self.head,
+            oldest: self.window.oldest(),
+            parked: self.parked.len(),
+        }
     }
 
     /// What it does, for people.

@@ -3,19 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::cluster::spread::Assignment;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::lease::Lease;
-use crate::limits;
 use crate::partition::PartitionId;
 use crate::processor::ProcessorId;
-use crate::store::rows::{RowChange, RowExpected, RowKey, RowSelection, RowWrite, RowsRead};
-use crate::store::{AppendFailure, EventStore, Unit, UnitResult};
+use crate::store::rows::{RowChange, RowExpected, RowKey, RowWrite};
+use crate::store::{AppendFailure, EventStore, Unit, UnitResult, json_rows};
 
 /// The space of the leases.
 const SPACE: &str = "leases";
@@ -129,7 +127,7 @@ pub(super) async fn claim(
     processors: &[ProcessorId],
     (holder, lives): (&Holder, Duration),
 ) -> Result<Vec<Answer>> {
-    let value = Bytes::from(serde_json::to_vec(holder).map_err(unwritable)?);
+    let value = json_rows::value(SPACE, holder)?;
     let claim = RowChange::Claim { value, lives: Some(lives) };
     let units = processors.iter().map(|id| unit(id, RowExpected::Free, claim.clone()));
     write(store, partition, units.collect()).await
@@ -137,24 +135,14 @@ pub(super) async fn claim(
 
 /// Reads all leases of a partition.
 pub(super) async fn read(store: &dyn EventStore, partition: PartitionId) -> Result<Leases> {
-    let (mut found, mut after) = (BTreeMap::new(), None);
-    loop {
-        let which = RowSelection::Prefix { prefix: String::new(), after, limit: limits::PAGE_ROWS };
-        let page = store.rows(RowsRead { partition, space: SPACE.to_owned(), which }).await?;
-        for row in &page.rows {
-            let holder = serde_json::from_slice(&row.value).map_err(|error| {
-                Error::corrupt(format!("the lease {} in partition {partition} cannot be read", row.key))
-                    .caused_by(error)
-            })?;
-            let expires_at = row.expires_at.unwrap_or(Timestamp::MAX);
-            let lease = Found { holder, epoch: row.epoch, expires_at };
-            found.insert(ProcessorId::new(row.key.key())?, lease);
-        }
-        if page.rows.len() < limits::PAGE_ROWS {
-            return Ok(Leases { at: page.at, found });
-        }
-        after = page.rows.last().map(|row| row.key.key().to_owned());
+    let page = json_rows::all(store, partition, (SPACE, "")).await?;
+    let mut found = BTreeMap::new();
+    for row in &page.rows {
+        let expires_at = row.expires_at.unwrap_or(Timestamp::MAX);
+        let lease = Found { holder: json_rows::read(partition, row)?, epoch: row.epoch, expires_at };
+        found.insert(ProcessorId::new(row.key.key())?, lease);
     }
+    Ok(Leases { at: page.at, found })
 }
 
 /// Removes the lease of a processor that nobody runs any more; its epoch stays used.
@@ -165,8 +153,4 @@ pub(super) async fn retire(
 ) -> Result<Vec<Answer>> {
     let unit = unit(processor, RowExpected::Free, RowChange::Remove);
     write(store, partition, unit.map(|unit| vec![unit])).await
-}
-
-pub(super) fn unwritable(error: serde_json::Error) -> Error {
-    Error::invalid("a row cannot be written as JSON").caused_by(error)
 }

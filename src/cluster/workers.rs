@@ -6,15 +6,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use crate::cluster::spread::Member;
-use crate::cluster::table::unwritable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits;
 use crate::partition::PartitionId;
-use crate::store::rows::{RowChange, RowExpected, RowKey, RowSelection, RowWrite, RowsPage, RowsRead};
-use crate::store::{AppendFailure, EventStore, Unit};
+use crate::store::rows::{Row, RowChange, RowExpected, RowKey, RowSelection, RowWrite, RowsPage, RowsRead};
+use crate::store::{EventStore, json_rows};
 
 /// The space of the workers' seats.
 const SPACE: &str = "workers";
@@ -37,7 +34,7 @@ pub(super) async fn attend(
     seat: Option<Seat>,
     (me, lives): (&Member, Duration),
 ) -> Result<(Seat, BTreeSet<Member>)> {
-    let value = Bytes::from(serde_json::to_vec(me).map_err(unwritable)?);
+    let value = json_rows::value(SPACE, me)?;
     if let Some(seat) = seat {
         let put = RowChange::Put { value: value.clone(), lives: Some(lives) };
         if write(store, &seat.key, RowExpected::Epoch(seat.epoch), put).await? {
@@ -67,35 +64,24 @@ pub(super) async fn leave(store: &dyn EventStore, seat: &Seat) -> Result<bool> {
 
 /// Writes a seat; false where it is another's.
 async fn write(store: &dyn EventStore, key: &str, expected: RowExpected, change: RowChange) -> Result<bool> {
-    let key = RowKey::new(SPACE, key)?;
-    let unit = Unit::of_rows(vec![RowWrite { key, expected, change }]);
-    match store.append(PARTITION, vec![unit]).await.into_iter().next() {
-        Some(Ok(_)) => Ok(true),
-        Some(Err(AppendFailure::WrongRow(_))) => Ok(false),
-        Some(Err(AppendFailure::Refused(error) | AppendFailure::Unknown(error))) => Err(error),
-        other => Err(Error::new(ErrorKind::Unknown, format!("a seat was not written: {other:?}"))),
-    }
+    let row = RowWrite { key: RowKey::new(SPACE, key)?, expected, change };
+    Ok(json_rows::write(store, PARTITION, vec![row]).await?.is_ok())
 }
 
 async fn read(store: &dyn EventStore) -> Result<(RowsPage, BTreeSet<Member>)> {
     let which = RowSelection::Prefix { prefix: String::new(), after: None, limit: limits::PAGE_ROWS };
     let page = store.rows(RowsRead { partition: PARTITION, space: SPACE.to_owned(), which }).await?;
-    let members = live(&page).map(|row| {
-        serde_json::from_slice(&row.value)
-            .map_err(|error| Error::corrupt(format!("seat {} cannot be read", row.key)).caused_by(error))
-    });
-    let members = members.collect::<Result<_>>()?;
+    let members = live(&page).map(|row| json_rows::read(PARTITION, row)).collect::<Result<_>>()?;
     Ok((page, members))
 }
 
-fn live(page: &RowsPage) -> impl Iterator<Item = &crate::store::rows::Row> {
+fn live(page: &RowsPage) -> impl Iterator<Item = &Row> {
     page.rows.iter().filter(|row| row.expires_at.is_some_and(|at| at > page.at))
 }
 
 fn seat_of(page: &RowsPage, me: &Member) -> Option<Seat> {
-    let is_mine = |row: &&crate::store::rows::Row| {
-        serde_json::from_slice::<Member>(&row.value).is_ok_and(|member| member.id == me.id)
-    };
+    let is_mine =
+        |row: &&Row| json_rows::read::<Member>(PARTITION, row).is_ok_and(|member| member.id == me.id);
     let row = live(page).find(is_mine)?;
     Some(Seat { key: row.key.key().to_owned(), epoch: row.epoch })
 }

@@ -5,7 +5,6 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
@@ -17,7 +16,7 @@ use crate::message::RecordedMessage;
 use crate::partition::PartitionId;
 use crate::process::manager::{Asked, ProcessManager};
 use crate::store::rows::{Row, RowChange, RowExpected, RowKey, RowSelection, RowWrite, RowsRead};
-use crate::store::{AppendFailure, EventStore, Unit};
+use crate::store::{EventStore, json_rows};
 use crate::stream::AggregateId;
 
 /// The space of the rows. Keys: the kind of process, when it is due, the message that asked for it.
@@ -77,11 +76,8 @@ impl<P: ProcessManager> Deadlines<P> {
         let key = RowKey::new(SPACE, format!("{}/{due:020}/{}", P::CATEGORY, message.id))?;
         let (process, transaction) =
             (message.stream.id().to_owned(), TransactionId::new(message.id.as_uuid()));
-        let value = serde_json::to_vec(&Stored { process, transaction, schema: P::SCHEMA, input }).map_err(
-            |error| Error::invalid(format!("deadline {key} cannot be written as JSON")).caused_by(error),
-        )?;
-        let change = RowChange::Put { value: Bytes::from(value), lives: None };
-        self.write(message.partition, RowWrite { key, expected: RowExpected::Any, change }).await?;
+        let stored = Stored { process, transaction, schema: P::SCHEMA, input };
+        self.write(message.partition, json_rows::put(key, RowExpected::Any, &stored)?).await?;
         if after < Duration::from_millis(LONGEST_LOOK_MS) {
             self.changed.notify_waiters();
         }
@@ -94,11 +90,9 @@ impl<P: ProcessManager> Deadlines<P> {
     }
 
     async fn write(&self, partition: PartitionId, write: RowWrite) -> Result<()> {
-        match self.store.append(partition, vec![Unit::of_rows(vec![write])]).await.pop() {
-            Some(Ok(_)) => Ok(()),
-            Some(Err(AppendFailure::Refused(error) | AppendFailure::Unknown(error))) => Err(error),
-            other => Err(Error::new(ErrorKind::Unknown, format!("a deadline was not written: {other:?}"))),
-        }
+        let written = json_rows::write(&*self.store, partition, vec![write]).await?;
+        written
+            .map_err(|wrong| Error::new(ErrorKind::Unknown, format!("a deadline was not written: {wrong}")))
     }
 
     /// What has passed by now behind a key, a page at most.
@@ -112,12 +106,11 @@ impl<P: ProcessManager> Deadlines<P> {
         for row in page.rows {
             let at = due_at(&row.key);
             if at > page.at {
-                let micros = at.as_micros().saturating_sub(page.at.as_micros());
-                look.next = Some(Duration::from_micros(u64::try_from(micros).unwrap_or(0)));
+                look.next = Some(at.since(page.at));
                 look.more = None;
                 break;
             }
-            look.due.push(read(&row));
+            look.due.push(read(partition, &row));
         }
         Ok(look)
     }
@@ -129,14 +122,13 @@ fn due_at(key: &RowKey) -> Timestamp {
     Timestamp::from_micros(due.unwrap_or(0))
 }
 
-fn read<P: ProcessManager>(row: &Row) -> Result<Due<P>> {
-    let unreadable = |error: serde_json::Error| {
-        Error::corrupt(format!("deadline {} cannot be read", row.key)).caused_by(error)
-    };
+fn read<P: ProcessManager>(partition: PartitionId, row: &Row) -> Result<Due<P>> {
     let Stored { process, transaction, schema, input } =
-        serde_json::from_slice::<Stored<serde_json::Value>>(&row.value).map_err(unreadable)?;
+        json_rows::read::<Stored<serde_json::Value>>(partition, row)?;
     let input = if schema == P::SCHEMA {
-        serde_json::from_value(input).map_err(unreadable)?
+        serde_json::from_value(input).map_err(|error| {
+            Error::corrupt(format!("deadline {} cannot be read", row.key)).caused_by(error)
+        })?
     } else {
         match P::upcast_asked(schema, input)? {
             Asked::Deadline(_, input) => input,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::limits;
+pub(super) use crate::limits::kept_text as kept;
 use crate::stream::Position;
 
 /// An aggregate that a projection could not go on with. Its events wait; all others go on.
@@ -112,13 +113,4 @@ pub struct Repaired {
     pub applied: u64,
     /// The aggregate, where it is still parked: an event failed again.
     pub parked: Option<Parked>,
-}
-
-/// A text that is kept, cut to its bound.
-pub(super) fn kept(text: &str) -> String {
-    let mut end = text.len().min(limits::KEPT_TEXT_BYTES);
-    while !text.is_char_boundary(end) {
-        end = end.saturating_sub(1);
-    }
-    text.get(..end).unwrap_or_default().to_owned()
 }

@@ -131,7 +131,6 @@ impl Status {
     /// How long the oldest event has waited that was read and has not taken effect, by `now`. Zero at the head.
     #[must_use]
     pub fn lag(&self, now: Timestamp) -> Duration {
-        let waited = self.oldest.map_or(0, |oldest| now.as_micros().saturating_sub(oldest.as_micros()));
-        Duration::from_micros(u64::try_from(waited).unwrap_or(0))
+        self.oldest.map_or(Duration::ZERO, |oldest| now.since(oldest))
     }
 }

@@ -24,6 +24,7 @@ mod closing;
 mod dealt;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod heads;
+pub(crate) mod json_rows;
 pub mod memory;
 pub mod placed;
 #[cfg(feature = "postgres")]

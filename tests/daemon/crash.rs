@@ -1,10 +1,7 @@
 //! Crashes anywhere: at any call of the store or the view, and at any await between.
 
 use std::collections::BTreeMap;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 use proptest::prelude::*;
 use sidestream::projection::{MemoryView, Projection, Settings, SqliteView, View};
@@ -44,16 +41,7 @@ where
         };
         tokio::join!(runner.run(), at_head).0.expect("told to stop");
     };
-    let mut work = pin!(process.until_crash(work));
-    let mut left = polls;
-    let done = poll_fn(|context| {
-        if left == Some(0) {
-            return Poll::Ready(None);
-        }
-        left = left.map(|left| left - 1);
-        work.as_mut().poll(context)
-    });
-    in_time("the end of a life", done).await.is_some()
+    one_life(process, work, polls).await.is_some()
 }
 
 pub async fn check<V: View + Clone + Readable>(

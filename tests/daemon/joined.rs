@@ -1,10 +1,7 @@
 //! Projections over a join: one view of several selections, in the order of their times, the same live and anew.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -22,7 +19,7 @@ use sidestream::{Category, ErrorKind};
 
 use crate::faulty_view::{FaultyView, ViewFault};
 use crate::journal::Trouble;
-use crate::ledger::{CARD, Ledger, Legible, Seen, Step, Stores, expected, steps};
+use crate::ledger::{CARD, Ledger, Legible, Seen, Step, Stores, expected, steps, total};
 use crate::support::*;
 
 /// Settings that cut everything small.
@@ -52,16 +49,7 @@ where
         };
         tokio::join!(runner.run(), at_the_end).0.expect("told to stop");
     };
-    let mut work = pin!(process.until_crash(work));
-    let mut left = polls;
-    let done = poll_fn(|context| {
-        if left == Some(0) {
-            return Poll::Ready(None);
-        }
-        left = left.map(|left| left - 1);
-        work.as_mut().poll(context)
-    });
-    in_time("the end of a life", done).await.is_some()
+    one_life(process, work, polls).await.is_some()
 }
 
 /// Writes while runners live and die; then the view is what the logs say, and so is one that is made anew.
@@ -75,14 +63,10 @@ async fn check<V: Legible>(
 ) where
     Ledger: Projection<V::Rows>,
 {
-    let count = |step: &Step| if let Step::Append(_, _, count) = step { u64::from(*count) } else { 0 };
-    let total = steps.iter().map(count).sum();
+    let total = total(&steps);
     let (told, written) = tokio::sync::watch::channel(false);
     let writing = async {
-        for step in &steps {
-            stores.step(step).await;
-        }
-        stores.settle();
+        stores.write(&steps).await;
         told.send_replace(true);
     };
     let running = async {

@@ -198,6 +198,14 @@ impl Stores {
         }
     }
 
+    /// All steps; then the clocks settle.
+    pub async fn write(&self, steps: &[Step]) {
+        for step in steps {
+            self.step(step).await;
+        }
+        self.settle();
+    }
+
     /// All clocks come to where the latest record is.
     pub fn settle(&self) {
         self.clocks.iter().for_each(|clock| clock.set(Timestamp::from_micros(100_000)));
@@ -209,6 +217,12 @@ pub enum Step {
     Append(bool, u8, u8),
     Clock(bool, u16),
     Yield(u8),
+}
+
+/// How many records they append.
+pub fn total(steps: &[Step]) -> u64 {
+    let count = |step: &Step| if let Step::Append(_, _, count) = step { u64::from(*count) } else { 0 };
+    steps.iter().map(count).sum()
 }
 
 pub fn steps() -> impl Strategy<Value = Vec<Step>> {

@@ -154,9 +154,7 @@ fn a_batch_that_was_under_way_when_readers_were_switched_changes_nothing_and_is_
         slow.begun.acquire_many(2).await.unwrap().forget();
         pay(&*store, "1", &[3]).await;
         in_time("a batch", slow.begun.acquire()).await.unwrap().forget();
-        let mut rebuild = Rebuild::begin(Arc::clone(&store), &here).await.unwrap().settings(hurried());
-        rebuild.project(Journal::default()).unwrap();
-        rebuild.start();
+        let rebuild = rebuild::begin(&store, &here, Journal::default()).await;
         rebuild.caught_up().await.unwrap();
         let same = PostgresView::all_rows();
         in_time("a switch", rebuild.switch(Demands::same(same))).await.unwrap();
@@ -185,13 +183,8 @@ fn what_is_given_up_leaves_nothing_behind_and_another_one_begins_anew() {
     run(async {
         let Some(url) = database() else { return };
         let view = open(&url).await;
-        let store: Arc<dyn EventStore> = Arc::new(memory(1));
-        pay(&*store, "1", &[1, 2]).await;
-        let mut live = start(Arc::clone(&store), Journal::default(), &view, 1, hurried());
-        live.until_caught_up_at(2).await;
-        let mut rebuild = Rebuild::begin(Arc::clone(&store), &view).await.unwrap().settings(hurried());
-        rebuild.project(Journal::default()).unwrap();
-        rebuild.start();
+        let (store, live) = two_paid(&view).await;
+        let rebuild = rebuild::begin(&store, &view, Journal::default()).await;
         let all = async {
             while rebuild.view().stands().await.unwrap().first().is_none_or(|stand| stand.position.get() < 2)
             {
@@ -237,13 +230,8 @@ fn a_table_that_was_not_prepared_is_never_taken_from_another_generation() {
     run(async {
         let Some(url) = database() else { return };
         let view = open(&url).await;
-        let store: Arc<dyn EventStore> = Arc::new(memory(1));
-        pay(&*store, "1", &[1, 2]).await;
-        let mut live = start(Arc::clone(&store), Journal::default(), &view, 1, hurried());
-        live.until_caught_up_at(2).await;
-        let mut rebuild = Rebuild::begin(Arc::clone(&store), &view).await.unwrap().settings(hurried());
-        rebuild.project(Unprepared).unwrap();
-        rebuild.start();
+        let (store, live) = two_paid(&view).await;
+        let rebuild = rebuild::begin(&store, &view, Unprepared).await;
         let parked = async {
             while rebuild.parked("journal").is_empty() {
                 sidestream::clock::sleep(std::time::Duration::from_millis(1)).await;
@@ -261,13 +249,8 @@ fn tables_are_compared_whatever_the_order_of_their_rows() {
     run(async {
         let Some(url) = database() else { return };
         let view = open(&url).await;
-        let store: Arc<dyn EventStore> = Arc::new(memory(1));
-        pay(&*store, "1", &[1, 2]).await;
-        let mut live = start(Arc::clone(&store), Journal::default(), &view, 1, hurried());
-        live.until_caught_up_at(2).await;
-        let mut rebuild = Rebuild::begin(Arc::clone(&store), &view).await.unwrap().settings(hurried());
-        rebuild.project(Journal::default()).unwrap();
-        rebuild.start();
+        let (store, live) = two_paid(&view).await;
+        let rebuild = rebuild::begin(&store, &view, Journal::default()).await;
         rebuild.caught_up().await.unwrap();
         let none = PostgresContent::tables(["no_such_table"]);
         let error = rebuild.switch(Demands::same(none)).await.unwrap_err();
@@ -342,21 +325,8 @@ fn a_reader_sees_one_generation_whole_while_others_switch_and_drop() {
     run(async {
         let Some(url) = database() else { return };
         let (view, reader) = (open(&url).await, open(&url).await);
-        let store: Arc<dyn EventStore> = Arc::new(memory(1));
-        pay(&*store, "1", &[1, 2]).await;
-        let mut live = start(Arc::clone(&store), Journal::default(), &view, 1, hurried());
-        live.until_caught_up_at(2).await;
-        for round in 2..5_u32 {
-            let mut rebuild = Rebuild::begin(Arc::clone(&store), &view).await.unwrap().settings(hurried());
-            rebuild.project(Journal::default()).unwrap();
-            rebuild.start();
-            rebuild.caught_up().await.unwrap();
-            in_time("a switch", rebuild.switch(Demands::same(PostgresView::all_rows()))).await.unwrap();
-            rebuild.shutdown().await;
-            assert_eq!(view.drop_former().await.unwrap(), 1);
-            assert_eq!(reader.journal(&*store, ONE).await, fold(&*store, ONE).await);
-            assert_eq!(reader.generations().await.unwrap().live, round);
-        }
+        let (store, mut live) = two_paid(&view).await;
+        rebuild::switches_while_read(&store, &view, &reader).await;
         let schemas = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'sidestream_view_%'";
         assert_eq!(view.read(schemas, &[]).await.unwrap()[0].get::<_, i64>(0), 1);
         assert_eq!(

@@ -112,16 +112,7 @@ proptest! {
 fn a_view_belongs_to_one_store() {
     run(async {
         let Some(view) = fresh().await else { return };
-        let (one, other): (Arc<dyn EventStore>, Arc<dyn EventStore>) =
-            (Arc::new(memory(1)), Arc::new(memory(1)));
-        pay(&*one, "1", &[1]).await;
-        let mut running = start(one, Journal::default(), &view, 1, hurried());
-        running.until_caught_up_at(1).await;
-        running.stop().await.unwrap();
-        let running = start(other, Journal::default(), &view, 2, hurried());
-        let error = in_time("its end", running.task).await.unwrap().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Invalid);
-        assert!(error.to_string().contains("follows another store"), "{error}");
+        belongs_to_one_store(view).await;
     });
 }
 

@@ -65,6 +65,34 @@ async fn read_own_writes(daemon: &Daemon, store: &dyn EventStore, name: &str) {
     in_time("a write in the view", comes).await;
 }
 
+/// Begins to build another generation.
+pub async fn begin<V: Generational>(
+    store: &Arc<dyn EventStore>,
+    view: &V,
+    rules: impl Projection<V::Rows>,
+) -> Rebuild<V> {
+    let mut rebuild = Rebuild::begin(Arc::clone(store), view).await.unwrap().settings(hurried());
+    rebuild.project(rules).unwrap();
+    rebuild.start();
+    rebuild
+}
+
+/// Switches to three generations, one after the other, and drops each former one, before a process that only reads.
+pub async fn switches_while_read<V: Compared>(store: &Arc<dyn EventStore>, view: &V, reader: &V)
+where
+    Journal: Projection<V::Rows>,
+{
+    for round in 2..5 {
+        let rebuild = begin(store, view, Journal::default()).await;
+        rebuild.caught_up().await.unwrap();
+        in_time("a switch", rebuild.switch(Demands::same(V::all_rows()))).await.unwrap();
+        rebuild.shutdown().await;
+        assert_eq!(view.drop_former().await.unwrap(), 1);
+        assert_eq!(reader.journal(&**store, ONE).await, fold(&**store, ONE).await);
+        assert_eq!(reader.generations().await.unwrap().live, round);
+    }
+}
+
 pub async fn switches<V: Compared>(view: V)
 where
     Journal: Projection<V::Rows>,
@@ -143,9 +171,7 @@ where
     let by = Operator::new("ada", "a test deposit").unwrap();
     live.requests.ask("1", sidestream::projection::Action::Skipped, by).await.unwrap();
     rules.mend();
-    let mut rebuild = Rebuild::begin(Arc::clone(&store), &view).await.unwrap().settings(hurried());
-    rebuild.project(Journal::default()).unwrap();
-    rebuild.start();
+    let rebuild = begin(&store, &view, Journal::default()).await;
     rebuild.caught_up().await.unwrap();
     let error = rebuild.switch(Demands::same(V::all_rows())).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
@@ -195,9 +221,7 @@ where
     let mut live = start(Arc::clone(&store), Journal::default(), &view, 1, hurried());
     live.until_caught_up_at(4).await;
     let rules = Journal::with(&[(666, Trouble::Fails)]);
-    let mut rebuild = Rebuild::begin(Arc::clone(&store), &view).await.unwrap().settings(hurried());
-    rebuild.project(rules.clone()).unwrap();
-    rebuild.start();
+    let rebuild = begin(&store, &view, rules.clone()).await;
     let parked = async {
         while rebuild.parked("journal").first().is_none_or(|(_, parked)| parked.waiting < 2) {
             sidestream::clock::sleep(std::time::Duration::from_millis(1)).await;
@@ -261,9 +285,7 @@ fn a_new_version_takes_over_where_the_old_one_stood_and_only_then_has_effects() 
         // What the old one has not applied is no replay: the new one waits for it.
         pay(&*store, "1", &[4, 5]).await;
         let rules = Telling::default();
-        let mut rebuild = Rebuild::begin(Arc::clone(&store), &view).await.unwrap().settings(hurried());
-        rebuild.project(rules.clone()).unwrap();
-        rebuild.start();
+        let rebuild = begin(&store, &view, rules.clone()).await;
         rebuild.caught_up().await.unwrap();
         let switched = in_time("a switch", rebuild.switch(Demands::none())).await.unwrap();
         assert_eq!(switched.stands[0].position, Position::new(3));
@@ -296,9 +318,7 @@ fn a_runner_of_a_former_generation_changes_nothing_any_more() {
         live.until_caught_up_at(2).await;
         pay(&*store, "1", &[3]).await;
         live.until("waiting", |status| matches!(status.state, State::Waiting(_))).await;
-        let mut rebuild = Rebuild::begin(Arc::clone(&store), &here).await.unwrap().settings(hurried());
-        rebuild.project(Journal::default()).unwrap();
-        rebuild.start();
+        let rebuild = begin(&store, &here, Journal::default()).await;
         rebuild.caught_up().await.unwrap();
         in_time("a switch", rebuild.switch(Demands::none())).await.unwrap();
         slow.mend();
@@ -318,13 +338,8 @@ fn what_is_given_up_leaves_nothing_behind_and_another_one_begins_anew() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("view.db");
         let view = SqliteView::open(&path).unwrap();
-        let store: Arc<dyn EventStore> = Arc::new(memory(1));
-        pay(&*store, "1", &[1, 2]).await;
-        let mut live = start(Arc::clone(&store), Journal::default(), &view, 1, hurried());
-        live.until_caught_up_at(2).await;
-        let mut rebuild = Rebuild::begin(Arc::clone(&store), &view).await.unwrap().settings(hurried());
-        rebuild.project(Journal::default()).unwrap();
-        rebuild.start();
+        let (store, live) = two_paid(&view).await;
+        let rebuild = begin(&store, &view, Journal::default()).await;
         rebuild.caught_up().await.unwrap();
         assert_eq!(rebuild.progress().await.unwrap().places.len(), 1);
         let built = directory.path().join("view.db.g2");
@@ -352,21 +367,8 @@ fn a_process_that_only_reads_finds_the_live_generation_whatever_others_dropped()
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("view.db");
         let (view, reader) = (SqliteView::open(&path).unwrap(), SqliteView::open(&path).unwrap());
-        let store: Arc<dyn EventStore> = Arc::new(memory(1));
-        pay(&*store, "1", &[1, 2]).await;
-        let mut live = start(Arc::clone(&store), Journal::default(), &view, 1, hurried());
-        live.until_caught_up_at(2).await;
-        for round in 2..5 {
-            let mut rebuild = Rebuild::begin(Arc::clone(&store), &view).await.unwrap().settings(hurried());
-            rebuild.project(Journal::default()).unwrap();
-            rebuild.start();
-            rebuild.caught_up().await.unwrap();
-            in_time("a switch", rebuild.switch(Demands::same(SqliteView::all_rows()))).await.unwrap();
-            rebuild.shutdown().await;
-            assert_eq!(view.drop_former().await.unwrap(), 1);
-            assert_eq!(reader.journal(&*store, ONE).await, fold(&*store, ONE).await);
-            assert_eq!(reader.generations().await.unwrap().live, round);
-        }
+        let (store, mut live) = two_paid(&view).await;
+        switches_while_read(&store, &view, &reader).await;
         pay(&*store, "1", &[3]).await;
         live.until_caught_up_at(3).await;
         assert_eq!(reader.journal(&*store, ONE).await, fold(&*store, ONE).await);

@@ -1,10 +1,7 @@
 //! A join that is made anew beside the live one: the same events in the same order, switched at the same number of them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
 
 use proptest::prelude::*;
 use sidestream::ErrorKind;
@@ -21,7 +18,7 @@ use sidestream::testkit::run;
 use crate::crash::fault;
 use crate::faulty_view::{FaultyView, ViewFault};
 use crate::journal::{Journal, Readable};
-use crate::ledger::{Ledger, Legible, Seen, Step, Stores, expected, steps};
+use crate::ledger::{Ledger, Legible, Seen, Step, Stores, expected, steps, total};
 use crate::support::*;
 
 /// A view that can say whether two ledgers have the same rows in the same order.
@@ -104,14 +101,10 @@ pub async fn check<V: Ordered>(
 where
     Ledger: Projection<V::Rows>,
 {
-    let count = |step: &Step| if let Step::Append(_, _, count) = step { u64::from(*count) } else { 0 };
-    let total = steps.iter().map(count).sum();
+    let total = total(&steps);
     let (told, written) = tokio::sync::watch::channel(false);
     let writing = async {
-        for step in &steps {
-            stores.step(step).await;
-        }
-        stores.settle();
+        stores.write(&steps).await;
         told.send_replace(true);
     };
     let rules = Ledger(Journal::default(), Arc::new(Mutex::new((0, fails))));
@@ -120,19 +113,7 @@ where
     let lives = async {
         for _ in 0..400 {
             let life = Life { view: &faulty, rules: &rules, total, written: &written };
-            let done = {
-                let mut work = pin!(process.until_crash(life.live(&process)));
-                let mut left = polls.pop();
-                let cut = poll_fn(|context| {
-                    if left == Some(0) {
-                        return Poll::Ready(None);
-                    }
-                    left = left.map(|left| left - 1);
-                    work.as_mut().poll(context)
-                });
-                in_time("the end of a life", cut).await
-            };
-            match done {
+            match one_life(&process, life.live(&process), polls.pop()).await {
                 Some(Ok(())) => return,
                 // The operator tries again.
                 Some(Err(error)) => {

@@ -1,7 +1,9 @@
 //! What the cases share: logs of deposits, and runners over them.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +18,8 @@ use sidestream::protocol::Atomicity;
 use sidestream::store::memory::MemoryStore;
 use sidestream::store::{EventStore, StreamAppend, Unit};
 use sidestream::stream::{ExpectedVersion, Position, StreamName};
-use sidestream::{AggregateId, Category, Codecs};
+use sidestream::testkit::faults::FaultyStore;
+use sidestream::{AggregateId, Category, Codecs, ErrorKind};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -129,6 +132,33 @@ pub fn start<V: View + Clone>(
     Running { status, stop, requests, task }
 }
 
+/// A partition of two payments, and a runner that has applied both.
+pub async fn two_paid<V: View + Clone>(view: &V) -> (Arc<dyn EventStore>, Running)
+where
+    Journal: Projection<V::Rows>,
+{
+    let store: Arc<dyn EventStore> = Arc::new(memory(1));
+    pay(&*store, "1", &[1, 2]).await;
+    let mut live = start(Arc::clone(&store), Journal::default(), view, 1, hurried());
+    live.until_caught_up_at(2).await;
+    (store, live)
+}
+
+pub async fn belongs_to_one_store<V: View + Clone>(view: V)
+where
+    Journal: Projection<V::Rows>,
+{
+    let (one, other): (Arc<dyn EventStore>, Arc<dyn EventStore>) = (Arc::new(memory(1)), Arc::new(memory(1)));
+    pay(&*one, "1", &[1]).await;
+    let mut running = start(one, Journal::default(), &view, 1, hurried());
+    running.until_caught_up_at(1).await;
+    running.stop().await.unwrap();
+    let running = start(other, Journal::default(), &view, 2, hurried());
+    let error = in_time("its end", running.task).await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().contains("follows another store"), "{error}");
+}
+
 impl Running {
     /// Returns once its status is so; a minute is for ever.
     pub async fn until(&mut self, what: &str, is_so: impl FnMut(&Status) -> bool) -> Status {
@@ -152,6 +182,25 @@ impl Running {
 pub async fn in_time<T>(what: &str, work: impl Future<Output = T>) -> T {
     let limit = Duration::from_secs(60);
     tokio::time::timeout(limit, work).await.unwrap_or_else(|_| panic!("{what} does not come"))
+}
+
+/// One life of a process: until the work is done, the process dies, or was polled so often. Then it is dropped where it
+/// stands, and there is no answer.
+pub async fn one_life<T>(
+    process: &FaultyStore,
+    work: impl Future<Output = T>,
+    polls: Option<u32>,
+) -> Option<T> {
+    let mut work = pin!(process.until_crash(work));
+    let mut left = polls;
+    let done = poll_fn(|context| {
+        if left == Some(0) {
+            return Poll::Ready(None);
+        }
+        left = left.map(|left| left - 1);
+        work.as_mut().poll(context)
+    });
+    in_time("the end of a life", done).await
 }
 
 pub fn place(store: &dyn EventStore, partition: PartitionId) -> Place {

@@ -5,19 +5,18 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::feed::JoinPositions;
 use crate::limits;
 use crate::projection::failure::fenced;
 use crate::projection::parked::{Audited, Parked};
 use crate::projection::place::Place;
 use crate::projection::view::Change;
-use crate::store::rows::{Row, RowChange, RowExpected, RowKey, RowSelection, RowWrite, RowsRead};
-use crate::store::{AppendFailure, EventStore, Unit};
+use crate::store::rows::{RowChange, RowExpected, RowKey, RowSelection, RowWrite, RowsRead};
+use crate::store::{EventStore, json_rows};
 use crate::stream::Position;
 
 /// The spaces of the rows.
@@ -49,9 +48,8 @@ struct Numbered {
 
 /// The checkpoint, and its revision.
 pub(super) async fn find(store: &dyn EventStore, place: &Place) -> Result<Option<(u64, Kept)>> {
-    let which = RowSelection::Keys(vec![name(place)]);
-    let page = read(store, place, PLACES, which).await?;
-    page.first().map(|row| Ok((row.revision, parse(row)?))).transpose()
+    let row = json_rows::find(store, place.partition, &RowKey::new(PLACES, name(place))?).await?;
+    row.map(|row| Ok((row.revision, json_rows::read(place.partition, &row)?))).transpose()
 }
 
 /// Writes a checkpoint, with what changes besides, where the place is at a revision; false where it is not.
@@ -62,25 +60,18 @@ pub(super) async fn write(
     kept: &Kept,
     mut rows: Vec<RowWrite>,
 ) -> Result<bool> {
-    let change = RowChange::Put { value: value(kept)?, lives: None };
-    rows.insert(0, RowWrite { key: RowKey::new(PLACES, name(place))?, expected, change });
-    match store.append(place.partition, vec![Unit::of_rows(rows)]).await.pop() {
-        Some(Ok(_)) => Ok(true),
-        Some(Err(AppendFailure::WrongRow(_))) => Ok(false),
-        Some(Err(AppendFailure::Refused(error) | AppendFailure::Unknown(error))) => Err(error),
-        other => Err(Error::new(ErrorKind::Unknown, format!("a checkpoint was not written: {other:?}"))),
-    }
+    rows.insert(0, json_rows::put(RowKey::new(PLACES, name(place))?, expected, kept)?);
+    Ok(json_rows::write(store, place.partition, rows).await?.is_ok())
 }
 
 /// What is parked.
 pub(super) async fn parked(store: &dyn EventStore, place: &Place) -> Result<Vec<Parked>> {
-    all(store, place, PARKED).await?.iter().map(parse).collect()
+    all(store, place, PARKED).await
 }
 
 /// What was done, the latest first.
 pub(super) async fn audited(store: &dyn EventStore, place: &Place, limit: usize) -> Result<Vec<Audited>> {
-    let rows = all(store, place, AUDIT).await?;
-    let mut found = rows.iter().map(parse).collect::<Result<Vec<Numbered>>>()?;
+    let mut found: Vec<Numbered> = all(store, place, AUDIT).await?;
     found.sort_by_key(|numbered| std::cmp::Reverse(numbered.number));
     Ok(found.into_iter().take(limit).map(|numbered| numbered.audited).collect())
 }
@@ -97,10 +88,13 @@ pub(super) async fn changed(
         _ => None,
     });
     let which = RowSelection::Keys(waiting.collect());
-    let rows = read(store, place, PARKED, which).await?;
-    let known = rows.iter().map(parse).collect::<Result<Vec<Parked>>>()?;
-    let mut known: BTreeMap<_, _> =
-        known.into_iter().map(|parked| (parked.cardinal.clone(), parked)).collect();
+    let partition = place.partition;
+    let page = store.rows(RowsRead { partition, space: PARKED.to_owned(), which }).await?;
+    let mut known = BTreeMap::new();
+    for row in &page.rows {
+        let parked: Parked = json_rows::read(partition, row)?;
+        known.insert(parked.cardinal.clone(), parked);
+    }
     let (mut parked, mut writes) = (BTreeMap::new(), Vec::new());
     for change in changes {
         match change {
@@ -118,14 +112,14 @@ pub(super) async fn changed(
                 kept.audited = number.saturating_add(1);
                 let place_of = number.checked_rem(limits::ELSEWHERE_AUDITS).unwrap_or(0);
                 let key = RowKey::new(AUDIT, format!("{}{place_of:03}", prefix(place)))?;
-                writes.push(put(key, &Numbered { number, audited })?);
+                writes.push(json_rows::put(key, RowExpected::Any, &Numbered { number, audited })?);
             }
         }
     }
     for (cardinal, one) in parked {
         let key = RowKey::new(PARKED, key_of(place, &cardinal))?;
         writes.push(match one {
-            Some(one) => put(key, &one)?,
+            Some(one) => json_rows::put(key, RowExpected::Any, &one)?,
             None => RowWrite { key, expected: RowExpected::Any, change: RowChange::Remove },
         });
     }
@@ -140,22 +134,6 @@ pub(super) fn guard(
 ) -> Result<Kept> {
     let is_mine = |(at, kept): &(u64, Kept)| (kept.epoch, *at, kept.position) == (epoch, revision, from);
     found.filter(is_mine).map(|(_, kept)| kept).ok_or_else(|| fenced(place))
-}
-
-fn put(key: RowKey, content: &impl Serialize) -> Result<RowWrite> {
-    let change = RowChange::Put { value: value(content)?, lives: None };
-    Ok(RowWrite { key, expected: RowExpected::Any, change })
-}
-
-fn value(content: &impl Serialize) -> Result<Bytes> {
-    let fail =
-        |source| Error::invalid("what is known of a place cannot be written as JSON").caused_by(source);
-    serde_json::to_vec(content).map(Bytes::from).map_err(fail)
-}
-
-fn parse<T: DeserializeOwned>(row: &Row) -> Result<T> {
-    let fail = |source| Error::corrupt(format!("row {} of a view cannot be read", row.key)).caused_by(source);
-    serde_json::from_slice(&row.value).map_err(fail)
 }
 
 fn name(place: &Place) -> String {
@@ -174,13 +152,8 @@ fn key_of(place: &Place, cardinal: &str) -> String {
     format!("{}{}", prefix(place), hash.get(..32).unwrap_or_default())
 }
 
-async fn all(store: &dyn EventStore, place: &Place, space: &str) -> Result<Vec<Row>> {
-    // There are no more of them than one read returns.
-    let which = RowSelection::Prefix { prefix: prefix(place), after: None, limit: limits::PAGE_ROWS };
-    read(store, place, space, which).await
-}
-
-async fn read(store: &dyn EventStore, place: &Place, space: &str, which: RowSelection) -> Result<Vec<Row>> {
-    let read = RowsRead { partition: place.partition, space: space.to_owned(), which };
-    Ok(store.rows(read).await?.rows)
+/// The rows of a place whose keys begin with its prefix.
+async fn all<T: DeserializeOwned>(store: &dyn EventStore, place: &Place, space: &str) -> Result<Vec<T>> {
+    let page = json_rows::all(store, place.partition, (space, &prefix(place))).await?;
+    page.rows.iter().map(|row| json_rows::read(place.partition, row)).collect()
 }
