@@ -10,6 +10,8 @@ use sidestream::projection::{
 };
 use sidestream::testkit::faults::FaultyStore;
 use sidestream::{Error, ErrorKind, Result};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 /// What goes wrong with a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,11 +32,13 @@ pub struct FaultyView<V> {
     pub view: V,
     process: FaultyStore,
     script: Arc<Mutex<(u64, BTreeMap<u64, ViewFault>)>>,
+    /// Work on generations that goes on when whoever asked for it does not.
+    under_way: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
 
 impl<V> FaultyView<V> {
     pub fn new(view: V, process: FaultyStore, script: BTreeMap<u64, ViewFault>) -> Self {
-        Self { view, process, script: Arc::new(Mutex::new((0, script))) }
+        Self { view, process, script: Arc::new(Mutex::new((0, script))), under_way: Arc::default() }
     }
 
     /// The view as the next process has it.
@@ -42,7 +46,31 @@ impl<V> FaultyView<V> {
     where
         V: Clone,
     {
-        Self { view: self.view.clone(), process, script: Arc::clone(&self.script) }
+        self.with(self.view.clone(), process)
+    }
+
+    fn with<W>(&self, view: W, process: FaultyStore) -> FaultyView<W> {
+        let (script, under_way) = (Arc::clone(&self.script), Arc::clone(&self.under_way));
+        FaultyView { view, process, script, under_way }
+    }
+
+    /// Waits for what a process left under way. One that really dies takes its threads with it: what they did is done
+    /// before the next one looks, and what they did not never is.
+    pub async fn at_rest(&self) {
+        let under_way = std::mem::take(&mut *self.under_way.lock().unwrap());
+        for task in under_way {
+            task.await.unwrap();
+        }
+    }
+
+    async fn apart<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let (tell, heard) = oneshot::channel();
+        let task = tokio::spawn(async move { drop(tell.send(work.await)) });
+        self.under_way.lock().unwrap().push(task);
+        heard.await.unwrap()
     }
 
     pub fn calls(&self) -> u64 {
@@ -121,8 +149,9 @@ impl<V: Generational> Generational for FaultyView<V> {
     }
 
     async fn build(&self) -> Result<Self> {
-        let view = self.ask(self.view.build()).await?;
-        Ok(Self { view, process: self.process.clone(), script: Arc::clone(&self.script) })
+        let view = self.view.clone();
+        let view = self.ask(self.apart(async move { view.build().await })).await?;
+        Ok(self.with(view, self.process.clone()))
     }
 
     async fn ceiling(&self, place: &Place) -> Result<Ceiling> {
@@ -134,9 +163,9 @@ impl<V: Generational> Generational for FaultyView<V> {
     }
 
     async fn hold(&self) -> Result<Box<dyn Hold<V::Content>>> {
-        let hold = self.ask(self.view.hold()).await?;
-        let view = FaultyView { view: (), process: self.process.clone(), script: Arc::clone(&self.script) };
-        Ok(Box::new(FaultyHold { hold, view }))
+        let view = self.view.clone();
+        let hold = self.ask(self.apart(async move { view.hold().await })).await?;
+        Ok(Box::new(FaultyHold { hold, view: self.with((), self.process.clone()) }))
     }
 
     async fn give_up(&self) -> Result<()> {
@@ -144,7 +173,8 @@ impl<V: Generational> Generational for FaultyView<V> {
     }
 
     async fn drop_former(&self) -> Result<usize> {
-        self.ask(self.view.drop_former()).await
+        let view = self.view.clone();
+        self.ask(self.apart(async move { view.drop_former().await })).await
     }
 }
 
@@ -162,6 +192,6 @@ impl<C: Send + Sync + 'static> Hold<C> for FaultyHold<C> {
 
     async fn switch(self: Box<Self>, demands: Demands<C>) -> Result<Switched> {
         let Self { hold, view } = *self;
-        view.ask(hold.switch(demands)).await
+        view.ask(view.apart(async move { hold.switch(demands).await })).await
     }
 }

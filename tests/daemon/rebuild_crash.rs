@@ -87,6 +87,7 @@ where
                     "{error}"
                 ),
                 None => {
+                    faulty.at_rest().await;
                     process = process.restart();
                     faulty = faulty.of(process.clone());
                 }

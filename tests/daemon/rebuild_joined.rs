@@ -120,6 +120,7 @@ where
                     assert!(matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Unknown), "{error}");
                 }
                 None => {
+                    faulty.at_rest().await;
                     process = process.restart();
                     faulty = faulty.of(process.clone());
                 }
