@@ -6,6 +6,8 @@ mod bench;
 mod copy;
 mod failure;
 mod migrate;
+mod parked;
+mod place;
 mod postgres_url;
 
 use std::ffi::OsString;
@@ -33,6 +35,7 @@ enum Task {
     Bench(Box<bench::Options>),
     Copy(copy::Options),
     Migrate(migrate::Options),
+    Parked(parked::Options),
 }
 
 /// Runs the program with the arguments of this process.
@@ -49,6 +52,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(Arguments { task: Task::Bench(options) }) => end(bench::run(&options)),
         Ok(Arguments { task: Task::Copy(options) }) => end(copy::run(&options)),
         Ok(Arguments { task: Task::Migrate(options) }) => end(migrate::run(&options)),
+        Ok(Arguments { task: Task::Parked(options) }) => end(parked::run(&options)),
         Err(told) => {
             // A stdout that is closed is no reason to fail.
             told.print().ok();

@@ -43,8 +43,12 @@
 //! # Making a view anew
 //!
 //! A [`Rebuild`] fills another generation of a view's rows from the log's beginning, beside the live one, and switches
-//! readers over at an exact position of each partition. Its events are [replays](Event::is_replay). What operators do about
-//! parked aggregates can be asked for from other processes, by [`RequestRows`].
+//! readers over at an exact position of each partition. Its events are [replays](Event::is_replay).
+//!
+//! # From other processes
+//!
+//! What is parked is listed beside the log, for [`ParkedAggregates`]; what operators do about it is asked for by
+//! [`RequestRows`]. On the command line both are `sidestream parked`.
 //!
 //! # Who may run
 //!
@@ -62,6 +66,8 @@ pub mod elsewhere;
 mod event;
 mod failure;
 mod generation;
+mod lister;
+mod listing;
 mod memory;
 mod parked;
 mod place;
@@ -96,6 +102,7 @@ pub use elsewhere::{ElsewhereRows, ElsewhereView, Stamp};
 pub use event::Event;
 pub use failure::ViewFailure;
 pub use generation::{Ceiling, Demands, Generational, Generations, Hold, Stand, Switched};
+pub use listing::{Listing, ParkedAggregates};
 pub use memory::{MemoryContent, MemoryView};
 pub use parked::{Action, Audited, Operator, Parked, Repaired};
 pub use place::{Place, ProjectionId};

@@ -20,4 +20,6 @@ mod bench_postgres;
 mod copy;
 #[cfg(unix)]
 mod migrate;
+#[cfg(unix)]
+mod parked;
 mod program;

@@ -25,6 +25,7 @@ mod join;
 mod joined;
 mod journal;
 mod ledger;
+mod listing;
 mod outage;
 mod parking;
 #[cfg(unix)]
