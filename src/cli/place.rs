@@ -133,10 +133,9 @@ impl Open {
         match SqliteStore::open(path) {
             Ok(store) => Ok(Self::Sqlite(store)),
             Err(error) if error.kind() == ErrorKind::Fenced => Err(Failure::Run(format!(
-                "a service has {} open, and a SQLite store has one writing process: nothing was asked. Ask within the \
-                 service (Projections::retry and skip, RequestRows, ParkedMessages); or stop it, call this again, and \
-                 start it: it does what was asked ({error})",
-                path.display()
+                "nothing was asked: {error}. A SQLite store has one writing process. Where that is a service, ask within it \
+                 (Projections::retry and skip, RequestRows, ParkedMessages); or stop it, call this again, and start it: it \
+                 then does what was asked"
             ))),
             Err(error) => Err(Failure::of(error)),
         }

@@ -75,7 +75,7 @@ pub(super) struct Ask {
     pub(super) projection: Option<String>,
 
     /// Its version, where several have parked the aggregate.
-    #[arg(long, value_name = "N", requires = "projection")]
+    #[arg(long, value_name = "N", conflicts_with = "destination")]
     pub(super) version: Option<u16>,
 
     /// The destination that refused the message.
@@ -83,7 +83,7 @@ pub(super) struct Ask {
     pub(super) destination: Option<String>,
 
     /// The partition, where the key is parked in several.
-    #[arg(long, value_name = "N", requires = "destination")]
+    #[arg(long, value_name = "N", conflicts_with = "projection")]
     pub(super) partition: Option<u16>,
 
     /// Who asks. It is kept.

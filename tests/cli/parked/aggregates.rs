@@ -1,6 +1,7 @@
 //! Aggregates that a projection has parked, over a store in PostgreSQL that the service is using.
 
 use serde_json::json;
+use sidestream::projection::MemoryView;
 
 use super::service::{Bad, Service, book, counts, program, until};
 use crate::copy::on_threads;
@@ -12,8 +13,8 @@ fn a_service_on_postgres_parks_and_another_process_lists_retries_and_skips() {
     on_threads(async {
         let store: std::sync::Arc<dyn sidestream::EventStore> = place.open().await.share_store();
         let url = place.url();
-        let bad = Bad::new(&[666, 667]);
-        let service = Service::start(&store, &bad);
+        let (bad, view) = (Bad::new(&[666, 667]), MemoryView::new());
+        let service = Service::start(&store, &bad, &view);
         let none = until(&url, |list| list["projections"].as_array().unwrap().len() == 1).await;
         assert_eq!(
             none["projections"],
@@ -74,7 +75,7 @@ fn a_service_on_postgres_parks_and_another_process_lists_retries_and_skips() {
 
         // Nobody runs it: the request stays, and is carried out by who comes.
         let bad = Bad::new(&[668]);
-        let service = Service::start(&store, &bad);
+        let service = Service::start(&store, &bad, &view);
         book(&store, "a", &[668]).await;
         until(&url, |list| counts(list).0 == 1).await;
         service.stop().await;

@@ -1,5 +1,7 @@
 //! Messages that a destination refused.
 
+use sidestream::projection::MemoryView;
+
 use super::service::{Bad, Service, book, counts, program, until};
 use crate::copy::on_threads;
 use crate::copy::place::{Kind, Place};
@@ -10,8 +12,8 @@ fn what_a_destination_refused_is_listed_sent_again_and_left_out() {
     on_threads(async {
         let store: std::sync::Arc<dyn sidestream::EventStore> = place.open().await.share_store();
         let url = place.url();
-        let bad = Bad::new(&[666, 667]);
-        let service = Service::start(&store, &bad);
+        let (bad, view) = (Bad::new(&[666, 667]), MemoryView::new());
+        let service = Service::start(&store, &bad, &view);
         book(&store, "a", &[1, 666, 2, 667]).await;
         let found = until(&url, |list| counts(list).1 == 1).await;
         let one = &found["messages"][0];

@@ -95,7 +95,7 @@ struct Ledger(Bad);
 impl Sink for Ledger {
     async fn send(&self, delivery: &Delivery) -> Answer {
         let amount = std::str::from_utf8(&delivery.message.data).unwrap().parse().unwrap();
-        if self.0.has(amount) { Answer::Refused(format!("{amount} is not taken")) } else { Answer::Taken }
+        if self.0.has(amount) { Answer::refused(format!("{amount} is not taken")) } else { Answer::Taken }
     }
 }
 
@@ -107,11 +107,12 @@ pub struct Service {
 }
 
 impl Service {
-    pub fn start(store: &Arc<dyn EventStore>, bad: &Bad) -> Self {
+    /// The view outlives it, as a view in a file would.
+    pub fn start(store: &Arc<dyn EventStore>, bad: &Bad, view: &MemoryView<i64>) -> Self {
         let pauses = Pauses { shortest_ms: 1, longest_ms: 20 };
         let settings = Settings { attempts: 2, retry: pauses, polling: pauses, ..Settings::default() };
         let daemon = Daemon::builder(Arc::clone(store)).settings(settings);
-        let daemon = daemon.project(Sums(bad.clone()), MemoryView::<i64>::new()).start().unwrap();
+        let daemon = daemon.project(Sums(bad.clone()), view.clone()).start().unwrap();
         let settings = DestinationSettings { attempts: 2, retry: pauses, ..DestinationSettings::default() };
         let ledger = Destination::new("ledger", Ledger(bad.clone()), [BOOKED]).unwrap();
         let ledger = ledger.settings(settings).unwrap();

@@ -1,5 +1,7 @@
 //! A SQLite store has one writing process: others list, and leave requests while it is stopped.
 
+use sidestream::projection::MemoryView;
+
 use super::service::{Bad, Service, book, counts, list, program, until};
 use crate::copy::on_threads;
 use crate::copy::place::{Kind, Place};
@@ -11,11 +13,11 @@ fn a_running_service_is_listed_and_requests_are_left_while_it_is_stopped() {
         let url = place.url();
         let opened = place.open().await;
         let store = opened.share_store();
-        let bad = Bad::new(&[666]);
-        let service = Service::start(&store, &bad);
+        let (bad, view) = (Bad::new(&[666]), MemoryView::new());
+        let service = Service::start(&store, &bad, &view);
         book(&store, "a", &[1, 666, 2]).await;
         until(&url, |list| counts(list) == (1, 1) && list["aggregates"][0]["waiting"] == 2).await;
-        let of = |what| match what {
+        let of = |subject: &str| match subject {
             "a" => ["--projection", "sums"],
             _ => ["--destination", "ledger"],
         };
@@ -26,8 +28,8 @@ fn a_running_service_is_listed_and_requests_are_left_while_it_is_stopped() {
         for subject in ["a", "books"] {
             let run = ask("skip", subject).await;
             assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""), "{run:?}");
-            assert!(run.stderr.contains("a SQLite store has one writing process"), "{run:?}");
-            assert!(run.stderr.contains("stop it, call this again, and start it"), "{run:?}");
+            assert!(run.stderr.contains("A SQLite store has one writing process"), "{run:?}");
+            assert!(run.stderr.contains("or stop it, call this again, and start it"), "{run:?}");
         }
         assert_eq!(list(&url).await["aggregates"][0]["asked"], serde_json::Value::Null);
         service.stop().await;
@@ -47,7 +49,7 @@ fn a_running_service_is_listed_and_requests_are_left_while_it_is_stopped() {
         );
         let opened = place.open().await;
         let store = opened.share_store();
-        let service = Service::start(&store, &bad);
+        let service = Service::start(&store, &bad, &view);
         until(&url, |list| counts(list) == (0, 0)).await;
         service.stop().await;
         drop(store);

@@ -1,5 +1,7 @@
 //! Wrong calls: one clear message each, and nothing written.
 
+use sidestream::projection::MemoryView;
+
 use super::service::{Bad, Service, book, counts, program, until};
 use crate::copy::on_threads;
 use crate::copy::place::{Kind, Place};
@@ -23,7 +25,7 @@ fn a_call_that_is_incomplete_or_contradicts_itself_is_refused() {
         ([&["retry", "a", "--projection", "p", "--by", "ada"], &STORE[..]].concat(), "--reason"),
         ([&["retry", "a"], &by[..], &STORE[..]].concat(), "--projection"),
         ([&["retry", "--projection", "p"], &by[..], &STORE[..]].concat(), "AGGREGATE|KEY"),
-        ([&["skip", "a", "--destination", "d", "--version", "1"], &by[..], &STORE[..]].concat(), "--"),
+        ([&["skip", "a", "--destination", "d", "--version", "1"], &by[..], &STORE[..]].concat(), "cannot be used with"),
         ([&["skip", "a", "--projection", "p", "--wait", "soon"], &by[..], &STORE[..]].concat(), "--wait"),
         (
             [&["skip", "a", "--projection", "p", "--by", " ", "--reason", "why"], &STORE[..]].concat(),
@@ -47,7 +49,7 @@ fn what_is_not_there_is_named_with_what_is() {
         let url = place.url();
         let opened = place.open().await;
         let store = opened.share_store();
-        let service = Service::start(&store, &Bad::new(&[666]));
+        let service = Service::start(&store, &Bad::new(&[666]), &MemoryView::new());
         book(&store, "a", &[666]).await;
         until(&url, |list| counts(list) == (1, 1)).await;
         let by = ["--by", "ada", "--reason", "why", "--store", &url];
