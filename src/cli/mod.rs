@@ -9,6 +9,7 @@ mod migrate;
 mod parked;
 mod place;
 mod postgres_url;
+mod rebuild;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -36,6 +37,8 @@ enum Task {
     Copy(copy::Options),
     Migrate(migrate::Options),
     Parked(parked::Options),
+    Rebuild(rebuild::Rebuild),
+    Switch(rebuild::Switch),
 }
 
 /// Runs the program with the arguments of this process.
@@ -53,6 +56,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(Arguments { task: Task::Copy(options) }) => end(copy::run(&options)),
         Ok(Arguments { task: Task::Migrate(options) }) => end(migrate::run(&options)),
         Ok(Arguments { task: Task::Parked(options) }) => end(parked::run(&options)),
+        Ok(Arguments { task: Task::Rebuild(options) }) => end(rebuild::rebuild(&options)),
+        Ok(Arguments { task: Task::Switch(options) }) => end(rebuild::switch(&options)),
         Err(told) => {
             // A stdout that is closed is no reason to fail.
             told.print().ok();

@@ -116,13 +116,15 @@ pub(super) fn unlist(projection: &ProjectionId, cardinal: &str) -> Result<RowWri
     Ok(RowWrite { key, expected: RowExpected::Any, change: RowChange::Forget })
 }
 
-fn put(key: RowKey, expected: RowExpected, content: &impl Serialize) -> Result<RowWrite> {
+/// A row that says so from now on.
+pub(super) fn put(key: RowKey, expected: RowExpected, content: &impl Serialize) -> Result<RowWrite> {
     let broken = |source| Error::invalid(format!("row {key} cannot be written")).caused_by(source);
     let value = Bytes::from(serde_json::to_vec(content).map_err(broken)?);
     Ok(RowWrite { key, expected, change: RowChange::Put { value, lives: None } })
 }
 
-fn read<T: DeserializeOwned>(row: &Row) -> Result<T> {
+/// What a row says.
+pub(super) fn read<T: DeserializeOwned>(row: &Row) -> Result<T> {
     serde_json::from_slice(&row.value).map_err(|source| {
         Error::corrupt(format!("row {} cannot be read", row.key))
             .advice("was it written by a newer version?")

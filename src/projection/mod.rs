@@ -48,7 +48,8 @@
 //! # From other processes
 //!
 //! What is parked is listed beside the log, for [`ParkedAggregates`]; what operators do about it is asked for by
-//! [`RequestRows`]. On the command line both are `sidestream parked`.
+//! [`RequestRows`]. On the command line both are `sidestream parked`. A [`Rebuilder`] makes a view anew when [`RebuildRows`] ask
+//! for it: `sidestream rebuild`.
 //!
 //! # Who may run
 //!
@@ -71,6 +72,7 @@ mod listing;
 mod memory;
 mod parked;
 mod place;
+mod post;
 mod posted;
 #[cfg(feature = "postgres")]
 pub mod postgres;
@@ -78,7 +80,11 @@ mod progress;
 mod projections;
 mod projector;
 mod rebuild;
+mod rebuild_ground;
 mod rebuild_progress;
+mod rebuild_rows;
+mod rebuild_work;
+mod rebuilder;
 mod repair;
 mod request;
 mod request_rows;
@@ -113,6 +119,8 @@ pub use projections::Projections;
 pub use projector::Projector;
 pub use rebuild::Rebuild;
 pub use rebuild_progress::{Built, RebuildProgress};
+pub use rebuild_rows::{RebuildAction, RebuildAnswer, RebuildAsked, RebuildRows, RebuildStand};
+pub use rebuilder::Rebuilder;
 pub use request::{Request, Requests};
 pub use request_rows::{Answer, Asked, RequestRows};
 pub use runner::Runner;

@@ -14,13 +14,6 @@ use crate::projection::runner::Runner;
 use crate::projection::session::{Halt, Parts, Session};
 use crate::projection::view::View;
 
-/// What a runner knows of the rows by which other processes ask and are told.
-#[derive(Debug, Default)]
-pub(super) struct Post {
-    looked: Option<Stopwatch>,
-    lister: Option<Lister>,
-}
-
 impl<V: View> Runner<V> {
     /// Looks for requests and tells what is parked, where that is due: not with every batch. Says whether anything was
     /// carried out.

@@ -176,10 +176,15 @@ impl<V: Generational> Rebuild<V> {
     /// # Errors
     /// [`Unavailable`](ErrorKind::Unavailable) when the view's database is down.
     pub async fn caught_up(&self) -> Result<()> {
-        while !is_near(&self.live.stands().await?, &self.built.stands().await?, limits::SWITCH_POSITIONS) {
+        while !self.is_near().await? {
             clock::sleep(LOOK).await;
         }
         Ok(())
+    }
+
+    /// Whether it stands so near to the live generation that it can be switched.
+    pub(super) async fn is_near(&self) -> Result<bool> {
+        Ok(is_near(&self.live.stands().await?, &self.built.stands().await?, limits::SWITCH_POSITIONS))
     }
 
     /// Switches readers over: holds the live generation where it is for a moment, lets the new one come to exactly there,

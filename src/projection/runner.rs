@@ -21,7 +21,7 @@ use crate::projection::definition::Definition;
 use crate::projection::failure::ViewFailure;
 use crate::projection::parked::{Action, Audited, Operator, Parked, kept};
 use crate::projection::place::Place;
-use crate::projection::posted::Post;
+use crate::projection::post::Post;
 use crate::projection::request::Request;
 use crate::projection::session::{Halt, Parts, Session};
 use crate::projection::settings::Settings;

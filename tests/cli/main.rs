@@ -23,3 +23,5 @@ mod migrate;
 #[cfg(unix)]
 mod parked;
 mod program;
+#[cfg(unix)]
+mod rebuild;

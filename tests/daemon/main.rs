@@ -35,6 +35,7 @@ mod postgres_view;
 mod rebuild;
 mod rebuild_crash;
 mod rebuild_joined;
+mod rebuilder;
 mod requests;
 mod sqlite_view;
 mod support;

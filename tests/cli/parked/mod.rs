@@ -2,6 +2,6 @@
 
 mod aggregates;
 mod messages;
-mod service;
+pub mod service;
 mod sqlite;
 mod wrong;

@@ -73,7 +73,7 @@ impl Bad {
 }
 
 /// The sum of a partition's amounts, in a place that the program cannot see.
-struct Sums(Bad);
+pub struct Sums(pub Bad);
 
 impl Projection<i64> for Sums {
     const NAME: &'static str = "sums";

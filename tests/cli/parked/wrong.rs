@@ -25,7 +25,10 @@ fn a_call_that_is_incomplete_or_contradicts_itself_is_refused() {
         ([&["retry", "a", "--projection", "p", "--by", "ada"], &STORE[..]].concat(), "--reason"),
         ([&["retry", "a"], &by[..], &STORE[..]].concat(), "--projection"),
         ([&["retry", "--projection", "p"], &by[..], &STORE[..]].concat(), "AGGREGATE|KEY"),
-        ([&["skip", "a", "--destination", "d", "--version", "1"], &by[..], &STORE[..]].concat(), "cannot be used with"),
+        (
+            [&["skip", "a", "--destination", "d", "--version", "1"], &by[..], &STORE[..]].concat(),
+            "cannot be used with",
+        ),
         ([&["skip", "a", "--projection", "p", "--wait", "soon"], &by[..], &STORE[..]].concat(), "--wait"),
         (
             [&["skip", "a", "--projection", "p", "--by", " ", "--reason", "why"], &STORE[..]].concat(),
