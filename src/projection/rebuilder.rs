@@ -25,6 +25,36 @@ use crate::stream::Position;
 /// It is a [processor](crate::processor) that spans partitions: given to a [runtime](crate::runtime), whoever holds its lease
 /// has the rules, carries requests out with a [`Rebuild`](super::Rebuild) in its own process, and tells how far that is; it looks for them
 /// once in [`Settings::polling`]'s longest pause. When it dies, the next holder goes on from there.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use sidestream::MemoryStore;
+/// use sidestream::projection::{Demands, Event, Failure, MemoryContent, MemoryView, Projection, Rebuilder};
+/// use sidestream::runtime::Runtime;
+///
+/// struct Count;
+///
+/// impl Projection<u64> for Count {
+///     const NAME: &'static str = "count";
+///
+///     async fn apply(&self, rows: &mut u64, _event: &Event<'_>) -> Result<(), Failure> {
+///         *rows += 1;
+///         Ok(())
+///     }
+/// }
+///
+/// # sidestream::testkit::run(async {
+/// let (store, view) = (MemoryStore::new(), MemoryView::<u64>::new());
+/// // A switch demands that both generations have the same rows.
+/// let same = || Demands::same(MemoryContent::new(|count: &u64| count.to_le_bytes().to_vec()));
+/// let rebuilder = Rebuilder::new(store.clone(), ("counts", view.clone()), same)?.project(Count)?;
+/// let service = Runtime::builder(store).project(Count, view).processor(Arc::new(rebuilder)).start()?;
+/// // … from now on: sidestream rebuild counts --switch --by ada --reason 'new rules' --store …
+/// service.shutdown().await;
+/// # Ok::<(), sidestream::Error>(())
+/// # }).unwrap();
+/// ```
 pub struct Rebuilder<V: Generational> {
     id: ProcessorId,
     ground: Ground<V>,
