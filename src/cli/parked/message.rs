@@ -22,15 +22,13 @@ pub(super) async fn ask(
     (place, action): (&Place, Action),
     by: Operator,
 ) -> Result<Outcome, Failure> {
-    let name = options.destination.as_deref().unwrap_or_default();
-    let name = DestinationName::new(name).map_err(Failure::of)?;
+    let name = DestinationName::new(options.destination.as_deref().unwrap_or_default());
+    let name = name.map_err(Failure::of)?;
     let reader = place.read().await?;
     let (partition, parked) = find(options, &ParkedMessages::new(reader.store()), &name).await?;
     let store = reader.into_writer(place).await?;
     let messages = ParkedMessages::new(store.store());
-    let remedy = if action == Action::Skipped { Remedy::Skip } else { Remedy::Retry };
-    let asked = Asked { remedy, who: by.who, why: by.why };
-    let asked = messages.ask(&name, (partition, &parked), asked).await;
+    let asked = messages.ask(&name, (partition, &parked), asks(action, by)).await;
     let wait = patience(options.no_wait, options.wait, store.is_shared());
     let answer = match (asked, wait) {
         (Err(error), _) => Err(error),
@@ -40,12 +38,9 @@ pub(super) async fn ask(
         (Ok(()), None) => Ok(None),
     };
     store.close().await?;
-    let (state, now) = match answer.map_err(Failure::of)? {
-        None if wait.is_some() => (State::Waiting, None),
-        None => (State::Asked, None),
-        Some(None) => (State::Done, None),
-        Some(Some(now)) => (State::Parked, Some(now)),
-    };
+    let answer = answer.map_err(Failure::of)?;
+    let state = state(answer.as_ref().map(Option::as_ref), wait.is_some());
+    let now = answer.flatten();
     Ok(Outcome {
         of: name.to_string(),
         subject: parked.key,
@@ -57,6 +52,21 @@ pub(super) async fn ask(
         parked: now.as_ref().map(|now| now.position.get()),
         error: now.map(|now| now.error),
     })
+}
+
+/// What became of it, by what the key is parked with.
+fn state(answer: Option<Option<&ParkedKey>>, has_waited: bool) -> State {
+    match answer {
+        None if has_waited => State::Waiting,
+        None => State::Asked,
+        Some(None) => State::Done,
+        Some(Some(_)) => State::Parked,
+    }
+}
+
+fn asks(action: Action, by: Operator) -> Asked {
+    let remedy = if action == Action::Skipped { Remedy::Skip } else { Remedy::Retry };
+    Asked { remedy, who: by.who, why: by.why }
 }
 
 async fn find(
