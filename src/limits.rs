@@ -96,6 +96,8 @@ pub const PROJECTION_NAME_BYTES: usize = 64;
 pub const PARKED_AGGREGATES: usize = 4_096;
 /// Most aggregates that one projection parks in one place of a view elsewhere: each is a row of the checkpoint's unit.
 pub const PARKED_ELSEWHERE: usize = 128;
+/// Most parked aggregates of one place that are listed for other processes: the first ones.
+pub const LISTED_PARKED: usize = PAGE_ROWS;
 /// Threads that the handlers of one view elsewhere run on, places side by side.
 pub const ELSEWHERE_THREADS: usize = 8;
 /// How much of what was done in one place a view elsewhere keeps: the latest.

@@ -51,6 +51,7 @@ mod catch_up;
 mod collector;
 mod delivery;
 mod destination;
+mod destinations;
 mod event_buffer;
 mod ground;
 mod line;

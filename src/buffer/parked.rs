@@ -143,7 +143,7 @@ pub(super) async fn read_all(
 /// later; then the key is gone from the list, or back in it with a new error.
 #[derive(Debug, Clone)]
 pub struct ParkedMessages {
-    store: Arc<dyn EventStore>,
+    pub(super) store: Arc<dyn EventStore>,
 }
 
 impl ParkedMessages {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::error::{Error, ErrorKind};
+
 /// Why the program ends early: its text says what happened and what to do.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -13,6 +15,14 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    /// A wrong call is told from what failed.
+    pub(super) fn of(error: Error) -> Self {
+        match error.kind() {
+            ErrorKind::Invalid => Self::Call(error.to_string()),
+            _ => Self::Run(error.to_string()),
+        }
+    }
+
     pub(super) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Call(_) => ExitCode::from(2),

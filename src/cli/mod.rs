@@ -6,7 +6,10 @@ mod bench;
 mod copy;
 mod failure;
 mod migrate;
+mod parked;
+mod place;
 mod postgres_url;
+mod rebuild;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -33,6 +36,9 @@ enum Task {
     Bench(Box<bench::Options>),
     Copy(copy::Options),
     Migrate(migrate::Options),
+    Parked(parked::Options),
+    Rebuild(rebuild::Rebuild),
+    Switch(rebuild::Switch),
 }
 
 /// Runs the program with the arguments of this process.
@@ -49,6 +55,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(Arguments { task: Task::Bench(options) }) => end(bench::run(&options)),
         Ok(Arguments { task: Task::Copy(options) }) => end(copy::run(&options)),
         Ok(Arguments { task: Task::Migrate(options) }) => end(migrate::run(&options)),
+        Ok(Arguments { task: Task::Parked(options) }) => end(parked::run(&options)),
+        Ok(Arguments { task: Task::Rebuild(options) }) => end(rebuild::rebuild(&options)),
+        Ok(Arguments { task: Task::Switch(options) }) => end(rebuild::switch(&options)),
         Err(told) => {
             // A stdout that is closed is no reason to fail.
             told.print().ok();

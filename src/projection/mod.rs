@@ -43,8 +43,13 @@
 //! # Making a view anew
 //!
 //! A [`Rebuild`] fills another generation of a view's rows from the log's beginning, beside the live one, and switches
-//! readers over at an exact position of each partition. Its events are [replays](Event::is_replay). What operators do about
-//! parked aggregates can be asked for from other processes, by [`RequestRows`].
+//! readers over at an exact position of each partition. Its events are [replays](Event::is_replay).
+//!
+//! # From other processes
+//!
+//! What is parked is listed beside the log, for [`ParkedAggregates`]; what operators do about it is asked for by
+//! [`RequestRows`]. On the command line both are `sidestream parked`. A [`Rebuilder`] makes a view anew when [`RebuildRows`] ask
+//! for it: `sidestream rebuild`.
 //!
 //! # Who may run
 //!
@@ -62,9 +67,12 @@ pub mod elsewhere;
 mod event;
 mod failure;
 mod generation;
+mod lister;
+mod listing;
 mod memory;
 mod parked;
 mod place;
+mod post;
 mod posted;
 #[cfg(feature = "postgres")]
 pub mod postgres;
@@ -72,7 +80,11 @@ mod progress;
 mod projections;
 mod projector;
 mod rebuild;
+mod rebuild_ground;
 mod rebuild_progress;
+mod rebuild_rows;
+mod rebuild_work;
+mod rebuilder;
 mod repair;
 mod request;
 mod request_rows;
@@ -96,6 +108,7 @@ pub use elsewhere::{ElsewhereRows, ElsewhereView, Stamp};
 pub use event::Event;
 pub use failure::ViewFailure;
 pub use generation::{Ceiling, Demands, Generational, Generations, Hold, Stand, Switched};
+pub use listing::{Listing, ParkedAggregates};
 pub use memory::{MemoryContent, MemoryView};
 pub use parked::{Action, Audited, Operator, Parked, Repaired};
 pub use place::{Place, ProjectionId};
@@ -106,6 +119,8 @@ pub use projections::Projections;
 pub use projector::Projector;
 pub use rebuild::Rebuild;
 pub use rebuild_progress::{Built, RebuildProgress};
+pub use rebuild_rows::{RebuildAction, RebuildAnswer, RebuildAsked, RebuildRows, RebuildStand};
+pub use rebuilder::Rebuilder;
 pub use request::{Request, Requests};
 pub use request_rows::{Answer, Asked, RequestRows};
 pub use runner::Runner;

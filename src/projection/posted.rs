@@ -1,42 +1,78 @@
-//! Requests from other processes, carried out by the one who may write.
+//! Requests from other processes, carried out by the one who may write, and what is parked, told to them.
 
 use tokio::sync::oneshot;
 
 use crate::clock::Stopwatch;
 use crate::error::{ErrorKind, Result};
 use crate::limits;
+use crate::partition::PartitionId;
+use crate::projection::lister::Lister;
 use crate::projection::parked::Audited;
 use crate::projection::request::Request;
 use crate::projection::request_rows::{Answer, Asked, RequestRows};
 use crate::projection::runner::Runner;
-use crate::projection::session::{Halt, Session};
+use crate::projection::session::{Halt, Parts, Session};
 use crate::projection::view::View;
 
 impl<V: View> Runner<V> {
-    /// Looks for requests, where that is due: not with every batch.
-    pub(super) async fn look_for_requests(
-        &mut self,
-        session: &mut Session,
-        looked: &mut Option<Stopwatch>,
-    ) -> Result<(), Halt> {
+    /// Looks for requests and tells what is parked, where that is due: not with every batch. Says whether anything was
+    /// carried out.
+    pub(super) async fn look_at_post(&mut self, session: &mut Session) -> Result<bool, Halt> {
         let every = self.parts.settings.polling.longest_ms.max(1);
+        let looked = self.post.looked;
         let is_due = looked.is_none_or(|since| since.elapsed().as_millis() >= u128::from(every));
         // What is being built has the live one's name, and operators of its own.
         if !is_due || self.parts.bound.is_some() {
-            return Ok(());
+            return Ok(false);
         }
-        *looked = Some(Stopwatch::start());
+        self.post.looked = Some(Stopwatch::start());
+        let mut is_done = false;
+        for partition in self.asked_in() {
+            is_done |= self.answer_all(session, partition).await?;
+        }
+        self.tell_parked(session).await;
+        Ok(is_done)
+    }
+
+    /// The partitions in which requests about this place may lie.
+    fn asked_in(&self) -> Vec<PartitionId> {
+        if self.parts.definition.is_join() {
+            self.parts.store.properties().partitions.all().collect()
+        } else {
+            vec![self.parts.place.partition]
+        }
+    }
+
+    async fn answer_all(&mut self, session: &mut Session, partition: PartitionId) -> Result<bool, Halt> {
         let rows = RequestRows::new(self.parts.store.clone(), self.parts.place.projection.clone());
-        for (revision, asked) in rows.waiting(self.parts.place.partition).await? {
+        let mut is_done = false;
+        for (revision, asked) in rows.waiting(partition).await? {
+            if asked.position > session.reached(partition) {
+                // A view that begins anew has not come so far: whether it parks that event is seen there.
+                continue;
+            }
             let answer = self.carry_out(session, &asked).await?;
+            is_done = true;
+            // Who hears the answer finds the list as it is then.
+            self.tell_parked(session).await;
             tracing::info!(place = %self.parts.place, cardinal = asked.cardinal, ?answer, "a request is answered");
-            match rows.tell(self.parts.place.partition, (revision, asked), answer).await {
+            match rows.tell(partition, (revision, asked), answer).await {
                 // Another one answered it: there is nothing left to say.
                 Err(error) if error.kind() == ErrorKind::Contended => {}
+                // A store that is only read here is no reason to stop.
+                Err(error) if error.kind() == ErrorKind::Invalid => {
+                    tracing::warn!(%error, place = %self.parts.place, "a request cannot be answered");
+                }
                 told => told?,
             }
         }
-        Ok(())
+        Ok(is_done)
+    }
+
+    /// Lists what is parked for other processes.
+    async fn tell_parked(&mut self, session: &Session) {
+        let lister = self.post.lister.get_or_insert_with(|| lister(&self.parts));
+        lister.tell(&session.parked).await;
     }
 
     /// Carries out a request, once, as far as the view shows: what was done before the process died is known by what
@@ -75,4 +111,10 @@ impl<V: View> Runner<V> {
         };
         Ok(audited.iter().any(is_it))
     }
+}
+
+fn lister<V: View>(parts: &Parts<V>) -> Lister {
+    let (store, place) = (parts.store.clone(), &parts.place);
+    let projection = (place.projection.clone(), parts.definition.is_join());
+    Lister::new((store, place.partition), projection, parts.epoch)
 }

@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits;
 use crate::processor::Processor;
 use crate::projection::definition::{Definition, Projection};
-use crate::projection::generation::{Demands, Generational, Stand, Switched, nothing_built};
+use crate::projection::generation::{Demands, Generational, Stand, Switched};
 use crate::projection::projections::Projections;
 use crate::projection::rebuild_progress::{RebuildProgress, is_near};
 use crate::projection::settings::Settings;
@@ -87,11 +87,12 @@ impl<V: Generational> Rebuild<V> {
     /// Begins to build another generation of a view, or goes on with the one that is being built.
     ///
     /// # Errors
-    /// [`Unavailable`](ErrorKind::Unavailable) when the view's database is down.
+    /// [`Unavailable`](ErrorKind::Unavailable) when the view's database is down, or what was being built was switched or
+    /// given up in that moment.
     pub async fn begin(store: impl EventStore, view: &V) -> Result<Self> {
         let (store, live): (Arc<dyn EventStore>, _) = (Arc::new(store), view.clone());
         let built = Arc::new(live.build().await?);
-        let number = live.generations().await?.building.ok_or_else(nothing_built)?;
+        let number = live.generations().await?.building.ok_or_else(gone)?;
         let begun_at = RebuildProgress::of(&live.stands().await?, &built.stands().await?, (0, HOLD)).done;
         let (projections, processors) = (Projections::new(Arc::clone(&store)), Vec::new());
         let (tasks, stop, begun) = (JoinSet::new(), watch::Sender::new(false), Stopwatch::start());
@@ -176,10 +177,15 @@ impl<V: Generational> Rebuild<V> {
     /// # Errors
     /// [`Unavailable`](ErrorKind::Unavailable) when the view's database is down.
     pub async fn caught_up(&self) -> Result<()> {
-        while !is_near(&self.live.stands().await?, &self.built.stands().await?, limits::SWITCH_POSITIONS) {
+        while !self.is_near().await? {
             clock::sleep(LOOK).await;
         }
         Ok(())
+    }
+
+    /// Whether it stands so near to the live generation that it can be switched.
+    pub(super) async fn is_near(&self) -> Result<bool> {
+        Ok(is_near(&self.live.stands().await?, &self.built.stands().await?, limits::SWITCH_POSITIONS))
     }
 
     /// Switches readers over: holds the live generation where it is for a moment, lets the new one come to exactly there,
@@ -233,6 +239,12 @@ impl<V: Generational> Rebuild<V> {
         self.shutdown().await;
         live.give_up().await
     }
+}
+
+/// What was begun, or gone on with, is no longer being built: a switch that nobody waited for any more came to its end.
+fn gone() -> Error {
+    Error::new(ErrorKind::Unavailable, "what was being built was switched or given up in this moment")
+        .advice("look at the view's generations, then begin again where that is still wanted")
 }
 
 impl<V: Generational> Deref for Rebuild<V> {

@@ -21,6 +21,7 @@ use crate::projection::definition::Definition;
 use crate::projection::failure::ViewFailure;
 use crate::projection::parked::{Action, Audited, Operator, Parked, kept};
 use crate::projection::place::Place;
+use crate::projection::post::Post;
 use crate::projection::request::Request;
 use crate::projection::session::{Halt, Parts, Session};
 use crate::projection::settings::Settings;
@@ -37,6 +38,7 @@ pub struct Runner<V: View> {
     pub(super) parts: Parts<V>,
     requests: mpsc::Receiver<Request>,
     stop: watch::Receiver<bool>,
+    pub(super) post: Post,
     /// Tries in vain since something was committed.
     in_vain: u32,
 }
@@ -70,7 +72,7 @@ impl<V: View> Runner<V> {
             figures,
             bound: None,
         };
-        Self { parts, requests, stop, in_vain: 0 }
+        Self { parts, requests, stop, post: Post::default(), in_vain: 0 }
     }
 
     /// With these settings.
@@ -145,10 +147,10 @@ impl<V: View> Runner<V> {
         let log = (&parts.store, parts.place.partition);
         let mut below = Below::new(parts.bound.clone());
         let mut source = Source::open(log, &parts.definition, &below.settings(&parts.settings), checkpoint)?;
-        let mut looked = None;
+        self.post = Post::default();
         loop {
             self.operate(&mut session).await?;
-            self.look_for_requests(&mut session, &mut looked).await?;
+            self.look_at_post(&mut session).await?;
             if self.is_told() {
                 return Err(Halt::Told);
             }
@@ -246,7 +248,7 @@ impl<V: View> Runner<V> {
                 return Err(Halt::Told);
             }
             // The one thing that makes room. What is no longer parked may stand in this page: it is read anew.
-            if self.operate(session).await? {
+            if self.operate(session).await? || self.look_at_post(session).await? {
                 return Err(Halt::Again);
             }
             let range = at..at.saturating_add(1);

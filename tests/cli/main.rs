@@ -20,4 +20,8 @@ mod bench_postgres;
 mod copy;
 #[cfg(unix)]
 mod migrate;
+#[cfg(unix)]
+mod parked;
 mod program;
+#[cfg(unix)]
+mod rebuild;

@@ -25,6 +25,7 @@ mod join;
 mod joined;
 mod journal;
 mod ledger;
+mod listing;
 mod outage;
 mod parking;
 #[cfg(unix)]
@@ -34,6 +35,7 @@ mod postgres_view;
 mod rebuild;
 mod rebuild_crash;
 mod rebuild_joined;
+mod rebuilder;
 mod requests;
 mod sqlite_view;
 mod support;

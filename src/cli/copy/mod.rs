@@ -2,16 +2,14 @@
 
 mod bar;
 mod options;
-mod place;
 mod report;
 
 use crate::cli::copy::bar::Bar;
 pub(super) use crate::cli::copy::options::Options;
-use crate::cli::copy::place::Place;
 use crate::cli::copy::report::Report;
 use crate::cli::failure::Failure;
+use crate::cli::place::Place;
 use crate::clock::Stopwatch;
-use crate::error::{Error, ErrorKind};
 use crate::store::transfer::{self, Mark, Places};
 
 /// Copies, or takes the seal off, and says what was done.
@@ -33,12 +31,12 @@ async fn copy(options: &Options, from: &Place, to: &Place) -> Result<String, Fai
     if places.source == places.target {
         return Err(Failure::Call(format!("--from and --to are the same place, {}", places.source)));
     }
-    let source = from.source().await.map_err(failure)?;
-    let target = to.target(source.as_transfer()).await.map_err(failure)?;
+    let source = from.source().await.map_err(Failure::of)?;
+    let target = to.target(source.as_transfer()).await.map_err(Failure::of)?;
     let bar = Bar::new(!options.json);
     let copied = transfer::copy(source.share(), target.share(), &places, bar.watcher()).await;
     drop(bar);
-    let report = Report::new(copied.map_err(failure)?, watch.elapsed(), &places);
+    let report = Report::new(copied.map_err(Failure::of)?, watch.elapsed(), &places);
     // What is closed cleanly needs nothing of the next start.
     target.close().await?;
     source.close().await?;
@@ -46,8 +44,8 @@ async fn copy(options: &Options, from: &Place, to: &Place) -> Result<String, Fai
 }
 
 async fn unseal(from: &Place) -> Result<(), Failure> {
-    let source = from.source().await.map_err(failure)?;
-    let mark = transfer::unseal(source.as_transfer()).await.map_err(failure)?;
+    let source = from.source().await.map_err(Failure::of)?;
+    let mark = transfer::unseal(source.as_transfer()).await.map_err(Failure::of)?;
     source.close().await?;
     print(&match mark {
         Mark::None | Mark::Copying => format!("{} was not sealed", from.name()?),
@@ -60,14 +58,6 @@ async fn unseal(from: &Place) -> Result<(), Failure> {
         ),
     });
     Ok(())
-}
-
-/// A wrong call is told from what failed.
-fn failure(error: Error) -> Failure {
-    match error.kind() {
-        ErrorKind::Invalid => Failure::Call(error.to_string()),
-        _ => Failure::Run(error.to_string()),
-    }
 }
 
 #[allow(clippy::print_stdout, reason = "what was done is the program's answer")]

@@ -12,5 +12,7 @@ mod killed;
 mod life;
 mod live;
 mod moved;
-mod place;
+pub mod place;
 mod refusals;
+
+pub use life::on_threads;

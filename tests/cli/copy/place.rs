@@ -6,11 +6,11 @@ use std::sync::Arc;
 use sidestream::clock::Timestamp;
 use sidestream::event::Record;
 use sidestream::partition::PartitionCount;
-use sidestream::store::OpenStep;
 use sidestream::store::postgres::PostgresStore;
 use sidestream::store::rows::KeptRow;
 use sidestream::store::sqlite::SqliteStore;
 use sidestream::store::transfer::{Floor, LogHead, RowPlace, Transfer};
+use sidestream::store::{EventStore, OpenStep};
 use sidestream::stream::Position;
 use tempfile::TempDir;
 
@@ -111,6 +111,14 @@ impl Place {
 
 impl Store {
     pub fn share(&self) -> Arc<dyn Transfer> {
+        match self {
+            Self::Sqlite(store) => Arc::new(store.clone()),
+            Self::Postgres(store) => Arc::new(store.clone()),
+        }
+    }
+
+    /// The same, to serve commands from.
+    pub fn share_store(&self) -> Arc<dyn EventStore> {
         match self {
             Self::Sqlite(store) => Arc::new(store.clone()),
             Self::Postgres(store) => Arc::new(store.clone()),

@@ -1,10 +1,11 @@
-//! The two ends of a copy.
+//! Where a store is, and the store there.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::cli::failure::Failure;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::store::EventStore;
 use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
 use crate::store::transfer::Transfer;
@@ -67,6 +68,19 @@ impl Place {
     }
 }
 
+impl Place {
+    /// Opens it for looking only, beside whoever writes to it.
+    pub(super) async fn read(&self) -> Result<Open, Failure> {
+        Ok(match self {
+            Self::Sqlite(path) => Open::Sqlite(SqliteStore::open_read_only(path).map_err(Failure::of)?),
+            Self::Postgres(url) => {
+                let store = PostgresStore::builder(url.clone()).readers(1).writers(1).open().await;
+                Open::Postgres(store.map_err(Failure::of)?)
+            }
+        })
+    }
+}
+
 /// Reads at the same time: as many as partitions are copied at once.
 const READERS: usize = 4;
 
@@ -97,6 +111,33 @@ impl Open {
         match self {
             Self::Sqlite(store) => Arc::new(store.clone()),
             Self::Postgres(store) => Arc::new(store.clone()),
+        }
+    }
+
+    pub(super) fn store(&self) -> Arc<dyn EventStore> {
+        match self {
+            Self::Sqlite(store) => Arc::new(store.clone()),
+            Self::Postgres(store) => Arc::new(store.clone()),
+        }
+    }
+
+    /// Whether other processes may write beside this one.
+    pub(super) fn is_shared(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
+    /// The same store, to write rows to.
+    pub(super) async fn into_writer(self, place: &Place) -> Result<Self, Failure> {
+        let Place::Sqlite(path) = place else { return Ok(self) };
+        self.close().await?;
+        match SqliteStore::open(path) {
+            Ok(store) => Ok(Self::Sqlite(store)),
+            Err(error) if error.kind() == ErrorKind::Fenced => Err(Failure::Run(format!(
+                "nothing was asked: {error}. A SQLite store has one writing process. Where that is a service, ask within it \
+                 (Projections::retry and skip, RequestRows, ParkedMessages); or stop it, call this again, and start it: it \
+                 then does what was asked"
+            ))),
+            Err(error) => Err(Failure::of(error)),
         }
     }
 
