@@ -92,7 +92,7 @@ impl<D: Decider> Round<D> {
             let at = staged.task;
             let Some(task) = self.tasks.get_mut(at) else { continue };
             let state = self.places.get(task.place).and_then(|place| place.aggregate.as_ref());
-            if let Some(right) = was_current(task, state, &result) {
+            if let Some(right) = was_current(task, state, (&result, staged.advanced)) {
                 self.met_states.count(right);
             }
             if result.is_err()
@@ -236,11 +236,11 @@ fn presumed_right<D: Decider>(task: &Task<D>, result: &UnitResult) -> Option<boo
 fn was_current<D: Decider>(
     task: &Task<D>,
     state: Option<&Aggregate<D>>,
-    result: &UnitResult,
+    (result, has_effect): (&UnitResult, bool),
 ) -> Option<bool> {
     match result {
         _ if state.is_none_or(|state| state.fresh) => None,
-        Ok(_) => Some(true),
+        Ok(_) => has_effect.then_some(true),
         Err(AppendFailure::WrongVersion { stream, .. }) if *stream == task.stream => Some(false),
         Err(_) => None,
     }

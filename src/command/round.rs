@@ -181,11 +181,13 @@ impl<D: Decider> Round<D> {
         if self.presumes.new {
             self.tasks.iter_mut().filter(|task| task.may_be_presumed()).for_each(|task| task.presume_new());
         }
-        if !self.presumes.current {
-            self.refresh(shared).await;
-        }
         loop {
             let sides = self.read_sides(shared).await;
+            // Behind the side streams: an aggregate that was read before somebody asked would seem to lack what it asked
+            // about.
+            if !std::mem::replace(&mut self.presumes.current, true) {
+                self.refresh(shared).await;
+            }
             let aggregates = self.read_aggregates(shared).await;
             if !sides && !aggregates {
                 return;
@@ -193,23 +195,35 @@ impl<D: Decider> Round<D> {
         }
     }
 
-    /// Brings the states that were in memory up to where their streams are, in one call. One that cannot be is read
-    /// anew.
+    /// Brings the states that were in memory up to where their streams are, and reads the others, in one call. Where that
+    /// does not do, a later call of the round reads the whole.
     async fn refresh(&mut self, shared: &Shared<D>) {
-        let is_old = |place: &Place<D>| place.tasks > 0 && place.aggregate.as_ref().is_some_and(|a| !a.fresh);
+        let has_tasks = |place: &&mut Place<D>| place.tasks > 0;
         let read = |place: &Place<D>| {
-            let at = place.aggregate.as_ref().map_or(Version::EMPTY, |aggregate| aggregate.version);
-            load::read(&D::CATEGORY.stream(&place.id), ReadFrom::After(at))
+            let stream = D::CATEGORY.stream(&place.id);
+            match &place.aggregate {
+                Some(aggregate) => load::read(&stream, ReadFrom::After(aggregate.version)),
+                None => load::from_snapshot(&stream),
+            }
         };
-        let reads: Vec<_> = self.places.iter().filter(|place| is_old(place)).map(read).collect();
+        let places: Vec<_> = self.places.iter_mut().filter(has_tasks).collect();
+        let reads: Vec<_> = places.iter().map(|place| read(place)).collect();
         if reads.is_empty() {
             return;
         }
         let pages = shared.store.read_streams(reads).await;
-        for (place, page) in self.places.iter_mut().filter(|place| is_old(place)).zip(pages) {
-            self.met_states.count(page.as_ref().is_ok_and(|page| page.records.is_empty()));
-            let (Some(aggregate), Ok(page)) = (place.aggregate.take(), page) else { continue };
-            place.aggregate = shared.caught_up(aggregate, page);
+        for (place, page) in places.into_iter().zip(pages) {
+            let Ok(page) = page else {
+                place.aggregate = None;
+                continue;
+            };
+            place.aggregate = match place.aggregate.take() {
+                Some(aggregate) => {
+                    self.met_states.count(page.records.is_empty());
+                    shared.caught_up(aggregate, page)
+                }
+                None => shared.fold(&D::CATEGORY.stream(&place.id), page).await.ok(),
+            };
         }
     }
 

@@ -25,6 +25,7 @@ mod differential;
 mod evolution;
 mod front_door;
 mod messages;
+mod overtaken;
 mod postgres;
 mod presumption;
 mod recovery;
