@@ -39,7 +39,12 @@ pub(crate) async fn write(
     let mut chance = Chance::new();
     let pace =
         arguments.rate.map(|rate| Duration::from_secs(1) * tasks / u32::try_from(rate.max(1)).unwrap_or(1));
-    let mut ticks = pace.map(tokio::time::interval);
+    // Each at a moment of its own: a thousand a second are no thirty every thirty milliseconds.
+    let mut ticks = pace.map(|pace| {
+        let first =
+            Duration::from_micros(chance.below(u64::try_from(pace.as_micros()).unwrap_or(u64::MAX).max(1)));
+        tokio::time::interval_at(tokio::time::Instant::now() + first, pace)
+    });
     loop {
         if let Some(ticks) = &mut ticks {
             ticks.tick().await;
