@@ -71,7 +71,7 @@ impl Service {
         let expiries = Processes::builder(Arc::clone(&store), Expiry, Releases(bank.clone()));
         let expiries = expiries.sending(sending).build();
         let buffer = expiries.join(transfers.join(EventBuffer::new(Arc::clone(&store)))?)?;
-        let ttl = Duration::from_millis(options.lease_ms);
+        let ttl = options.lease();
         let lease = LeaseTimes { ttl, margin: ttl / 5 };
         let cluster = ClusterSettings { lease, ..ClusterSettings::default() };
         let settings = RuntimeSettings { cluster, ..RuntimeSettings::default() };

@@ -12,8 +12,8 @@ use tokio::process::{Child, Command};
 use crate::Failure;
 use crate::options::Options;
 use crate::service::{self, Told};
-use crate::takeover::Watcher;
 use crate::views::Views;
+use crate::watcher::Watcher;
 
 /// A worker, and how it is reached.
 enum Body {
@@ -58,6 +58,11 @@ impl Fleet {
             self.chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let high = usize::try_from(self.chance >> 33).unwrap_or(0);
         high.checked_rem(bound).unwrap_or(0)
+    }
+
+    /// Who is there.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.members.iter().map(|member| member.name.clone()).collect()
     }
 
     /// How long nothing happens: up to twice a lease.
@@ -180,6 +185,15 @@ impl Fleet {
     pub(crate) async fn calm(&mut self) -> Result<(), Failure> {
         self.wake(None).await?;
         self.fill().await
+    }
+
+    /// One leaves, where others are left.
+    pub(crate) async fn one_leaves(&mut self) -> Result<(), Failure> {
+        let last = if self.members.len() > 1 { self.members.pop() } else { None };
+        match last {
+            Some(member) => self.leave(member).await,
+            None => Ok(()),
+        }
     }
 
     /// All leave.

@@ -25,8 +25,8 @@ mod options;
 mod report;
 mod service;
 mod store;
-mod takeover;
 mod views;
+mod watcher;
 mod writer;
 
 use std::process::ExitCode;
@@ -38,8 +38,8 @@ use clap::Parser;
 use crate::fleet::Fleet;
 use crate::options::Options;
 use crate::store::Choice;
-use crate::takeover::Watcher;
 use crate::views::Views;
+use crate::watcher::Watcher;
 
 /// Anything that ends the program: its text says what happened, where, and what to do.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -74,15 +74,21 @@ async fn show(mut options: Options) -> Result<bool, Failure> {
     let mut fleet = Fleet::new(Arc::clone(&options), Arc::clone(&store), views.clone());
     let end = tokio::time::Instant::now() + Duration::from_secs(options.seconds);
     fleet.fill().await?;
+    let mut evens = vec![watcher.even(&fleet.names()).await?];
     while tokio::time::Instant::now() < end {
         tokio::time::sleep_until(end.min(tokio::time::Instant::now() + fleet.pause())).await;
         fleet.happen(&watcher).await?;
     }
     let written = writer.stop().await?;
     fleet.calm().await?;
+    evens.push(watcher.even(&fleet.names()).await?);
+    fleet.one_leaves().await?;
+    evens.push(watcher.even(&fleet.names()).await?);
+    fleet.fill().await?;
+    evens.push(watcher.even(&fleet.names()).await?);
     let audited = audit::until_caught_up(&*store, &views).await;
     let told = fleet.end().await;
     let takeovers = watcher.end().await;
-    let report = report::Report::new(written, &audited?, &told, takeovers);
+    let report = report::Report::new(written, &audited?, &told, (takeovers, evens));
     Ok(report.show(&told))
 }

@@ -24,11 +24,19 @@ pub(crate) struct Report {
     fenced: u64,
     /// How long 99 of 100 partitions of workers that were killed or stopped had no other one at most.
     takeover_p99_ms: u64,
+    /// How long it took at most until the partitions were spread evenly: when all came, after all that happened to them, when
+    /// one left, and when one joined.
+    even_max_ms: u64,
 }
 
 impl Report {
-    pub(crate) fn new(events: u64, audited: &Audited, course: &Course, takeovers: Vec<Duration>) -> Self {
-        let takeovers = takeovers.iter().map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+    pub(crate) fn new(
+        events: u64,
+        audited: &Audited,
+        course: &Course,
+        (takeovers, evens): (Vec<Duration>, Vec<Duration>),
+    ) -> Self {
+        let millis = |took: Duration| u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         Self {
             events,
             missed: audited.missed,
@@ -36,7 +44,8 @@ impl Report {
             out_of_order: audited.out_of_order,
             lag_p99_ms: p99(audited.lags_ms.clone()),
             fenced: course.told.fenced + course.told.lost,
-            takeover_p99_ms: p99(takeovers.collect()),
+            takeover_p99_ms: p99(takeovers.into_iter().map(millis).collect()),
+            even_max_ms: evens.into_iter().map(millis).max().unwrap_or(0),
         }
     }
 
@@ -55,6 +64,7 @@ impl Report {
             ("runs ended because a lease was not trusted", course.told.distrusted),
             ("p99 from commit to view, in ms", self.lag_p99_ms),
             ("p99 until a partition had another worker, in ms", self.takeover_p99_ms),
+            ("longest until partitions were spread evenly, in ms", self.even_max_ms),
         ];
         for (what, number) in rows {
             table.add_row([what.to_owned(), number.to_string()]);

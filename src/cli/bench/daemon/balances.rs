@@ -22,7 +22,7 @@ impl Projection<SqliteRows> for Balances {
     async fn apply(&self, rows: &mut SqliteRows, event: &Event<'_>) -> Result<(), Failure> {
         // Rare events have the same content.
         let Held::Held { cents } = event.content().decode()?;
-        rows.execute(ADD, (event.aggregate_id(), cents))?;
+        rows.execute(ADD, (event.partition().get(), event.aggregate_id(), cents))?;
         Ok(())
     }
 

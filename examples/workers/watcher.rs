@@ -1,4 +1,4 @@
-//! How long it takes until the partitions of a worker that is gone have another one.
+//! How long it takes until the partitions of a worker that is gone have another one, and until all are spread evenly.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +11,9 @@ use sidestream::runtime::{Runtime, RuntimeSettings};
 use tokio::task::JoinHandle;
 
 use crate::Failure;
+
+/// How long is waited for an even spread.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A worker without processors: it only looks who has what, several times a second.
 pub(crate) struct Watcher {
@@ -53,12 +56,41 @@ impl Watcher {
         }
     }
 
+    /// Waits until the partitions are spread evenly over these workers and nobody else has any: of each processor, one has
+    /// one more than another at most. Tells how long that took.
+    pub(crate) async fn even(&self, names: &[String]) -> Result<Duration, Failure> {
+        let (began, mut status) = (Instant::now(), self.service.cluster());
+        let even = status.wait_for(|status| is_even(status, names));
+        match tokio::time::timeout(PATIENCE, even).await {
+            Ok(status) => status.map(|_| began.elapsed()).map_err(Failure::from),
+            Err(_) => {
+                Err(format!("the partitions are not spread evenly over {names:?} after {PATIENCE:?}").into())
+            }
+        }
+    }
+
     /// How long partitions were without a worker, by the time that they had one again.
     pub(crate) async fn end(self) -> Vec<Duration> {
         self.service.shutdown().await;
         self.task.abort();
         std::mem::take(&mut self.waited.lock().unwrap_or_else(PoisonError::into_inner).done)
     }
+}
+
+fn is_even(status: &ClusterStatus, names: &[String]) -> bool {
+    let is_there = |name: &String| status.members.iter().any(|member| member.name == *name);
+    let mut counts: BTreeMap<_, BTreeMap<&str, usize>> = BTreeMap::new();
+    for (assignment, lease) in &status.leases {
+        if !names.contains(&lease.owner) {
+            return false;
+        }
+        *counts.entry(&assignment.processor).or_default().entry(&lease.owner).or_default() += 1;
+    }
+    let differ_by_one = |counts: &BTreeMap<&str, usize>| {
+        let shares = names.iter().map(|name| counts.get(name.as_str()).copied().unwrap_or(0));
+        shares.clone().max().unwrap_or(0) <= shares.min().unwrap_or(0) + 1
+    };
+    names.iter().all(is_there) && !counts.is_empty() && counts.values().all(differ_by_one)
 }
 
 fn look(waited: &mut Waited, status: &ClusterStatus) {
