@@ -27,6 +27,10 @@ use crate::projection::view::{Limits, Opened, View, Work};
 /// One thread writes; several projections, and all their partitions, may share the file, batch after batch. Processes may
 /// share it, too: epochs say who has which place.
 ///
+/// A batch is of one partition, or of a join. So a large table whose key begins with
+/// [`Event::partition`](crate::projection::Event::partition) has the rows of a batch next to each other, and takes several
+/// times as many events a second as one whose key has no order.
+///
 /// A generation that is built beside it ([`Rebuild`](crate::projection::Rebuild)) has a file and a thread of its own:
 /// `balances.db.g2` beside `balances.db`. The first file leads to the live one, so it stays.
 #[derive(Clone)]
