@@ -10,7 +10,7 @@ use crate::projection::listing::{self, Listing};
 use crate::projection::parked::Parked;
 use crate::projection::place::ProjectionId;
 use crate::store::rows::{RowExpected, RowWrite};
-use crate::store::{AppendFailure, EventStore, Unit};
+use crate::store::{EventStore, json_rows};
 
 /// Lists what a runner has parked. It writes where that changed, and never over somebody of a higher epoch.
 #[derive(Debug)]
@@ -131,13 +131,8 @@ impl Lister {
     }
 
     async fn append(&self, rows: Vec<RowWrite>) -> Result<()> {
-        match self.store.append(self.partition, vec![Unit::of_rows(rows)]).await.pop() {
-            Some(Ok(_)) => Ok(()),
-            Some(Err(AppendFailure::Refused(error) | AppendFailure::Unknown(error))) => Err(error),
-            other => Err(Error::new(
-                ErrorKind::Contended,
-                format!("another runner lists what is parked: {other:?}"),
-            )),
-        }
+        json_rows::write(&*self.store, self.partition, rows).await?.map_err(|wrong| {
+            Error::new(ErrorKind::Contended, format!("another runner lists what is parked: {wrong}"))
+        })
     }
 }

@@ -5,17 +5,14 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
-use crate::limits;
+use crate::error::Result;
 use crate::partition::PartitionId;
 use crate::projection::parked::Parked;
 use crate::projection::place::ProjectionId;
-use crate::store::EventStore;
-use crate::store::rows::{Row, RowChange, RowExpected, RowKey, RowSelection, RowWrite, RowsRead};
+use crate::store::rows::{RowChange, RowExpected, RowKey, RowWrite};
+use crate::store::{EventStore, json_rows};
 
 /// The spaces of the rows.
 const PLACES: &str = "projections";
@@ -30,7 +27,7 @@ pub struct Listing {
     pub is_join: bool,
     /// The epoch under which that was told.
     pub epoch: u64,
-    /// How many aggregates are parked. The first [`limits::LISTED_PARKED`] by cardinal id are listed.
+    /// How many aggregates are parked. The first [`LISTED_PARKED`](crate::limits::LISTED_PARKED) by cardinal id are listed.
     pub parked: u64,
 }
 
@@ -58,9 +55,8 @@ impl ParkedAggregates {
     pub async fn places(&self) -> Result<Vec<(PartitionId, Listing)>> {
         let mut all = Vec::new();
         for partition in self.store.properties().partitions.all() {
-            let rows = rows(&*self.store, partition, (PLACES, String::new())).await?;
-            for row in &rows {
-                all.push((partition, read(row)?));
+            for row in json_rows::all(&*self.store, partition, (PLACES, "")).await?.rows {
+                all.push((partition, json_rows::read(partition, &row)?));
             }
         }
         Ok(all)
@@ -82,14 +78,13 @@ impl Listing {
         partition: PartitionId,
         projection: &ProjectionId,
     ) -> Result<Option<(u64, Self)>> {
-        let which = RowSelection::Keys(vec![projection.to_string()]);
-        let page = store.rows(RowsRead { partition, space: PLACES.to_owned(), which }).await?;
-        page.rows.first().map(|row| Ok((row.revision, read(row)?))).transpose()
+        let row = json_rows::find(store, partition, &RowKey::new(PLACES, projection.to_string())?).await?;
+        row.map(|row| Ok((row.revision, json_rows::read(partition, &row)?))).transpose()
     }
 
     /// What makes it so.
     pub(super) fn write(&self, expected: RowExpected) -> Result<RowWrite> {
-        put(RowKey::new(PLACES, self.projection.to_string())?, expected, self)
+        json_rows::put(RowKey::new(PLACES, self.projection.to_string())?, expected, self)
     }
 }
 
@@ -99,65 +94,32 @@ pub(super) async fn listed(
     partition: PartitionId,
     projection: &ProjectionId,
 ) -> Result<Vec<Parked>> {
-    let rows = rows(store, partition, (PARKED, prefix(projection))).await?;
-    let mut found = rows.iter().map(read).collect::<Result<Vec<Parked>>>()?;
+    let page = json_rows::all(store, partition, (PARKED, &prefix(projection))).await?;
+    let read = |row| json_rows::read(partition, row);
+    let mut found = page.rows.iter().map(read).collect::<Result<Vec<Parked>>>()?;
     found.sort_by(|one, other| one.cardinal.cmp(&other.cardinal));
     Ok(found)
 }
 
 /// What lists an aggregate from now on.
 pub(super) fn list(projection: &ProjectionId, parked: &Parked) -> Result<RowWrite> {
-    put(key(projection, &parked.cardinal)?, RowExpected::Any, parked)
+    json_rows::put(key(PARKED, projection, &parked.cardinal)?, RowExpected::Any, parked)
 }
 
 /// What lists it no more. The same key may be listed again, and nobody expects its numbers.
 pub(super) fn unlist(projection: &ProjectionId, cardinal: &str) -> Result<RowWrite> {
-    let key = key(projection, cardinal)?;
+    let key = key(PARKED, projection, cardinal)?;
     Ok(RowWrite { key, expected: RowExpected::Any, change: RowChange::Forget })
 }
 
-/// A row that says so from now on.
-pub(super) fn put(key: RowKey, expected: RowExpected, content: &impl Serialize) -> Result<RowWrite> {
-    let broken = |source| Error::invalid(format!("row {key} cannot be written")).caused_by(source);
-    let value = Bytes::from(serde_json::to_vec(content).map_err(broken)?);
-    Ok(RowWrite { key, expected, change: RowChange::Put { value, lives: None } })
-}
-
-/// What a row says.
-pub(super) fn read<T: DeserializeOwned>(row: &Row) -> Result<T> {
-    serde_json::from_slice(&row.value).map_err(|source| {
-        Error::corrupt(format!("row {} cannot be read", row.key))
-            .advice("was it written by a newer version?")
-            .caused_by(source)
-    })
-}
-
 /// What the keys of a projection begin with, and those of no other one.
-fn prefix(projection: &ProjectionId) -> String {
+pub(super) fn prefix(projection: &ProjectionId) -> String {
     let name = projection.to_string();
     format!("{}:{name}/", name.len())
 }
 
-/// An aggregate's id may be as long as a key: its hash stands for it.
-fn key(projection: &ProjectionId, cardinal: &str) -> Result<RowKey> {
+/// The key of an aggregate of a projection. Its id may be as long as a key: its hash stands for it.
+pub(super) fn key(space: &str, projection: &ProjectionId, cardinal: &str) -> Result<RowKey> {
     let hash = blake3::hash(cardinal.as_bytes()).to_hex();
-    RowKey::new(PARKED, format!("{}{}", prefix(projection), hash.get(..32).unwrap_or_default()))
-}
-
-async fn rows(
-    store: &dyn EventStore,
-    partition: PartitionId,
-    (space, prefix): (&str, String),
-) -> Result<Vec<Row>> {
-    let (mut found, mut after) = (Vec::new(), None);
-    loop {
-        let which = RowSelection::Prefix { prefix: prefix.clone(), after, limit: limits::PAGE_ROWS };
-        let mut page = store.rows(RowsRead { partition, space: space.to_owned(), which }).await?;
-        let is_last = page.rows.len() < limits::PAGE_ROWS;
-        after = page.rows.last().map(|row| row.key.key().to_owned());
-        found.append(&mut page.rows);
-        if is_last {
-            return Ok(found);
-        }
-    }
+    RowKey::new(space, format!("{}{}", prefix(projection), hash.get(..32).unwrap_or_default()))
 }

@@ -5,16 +5,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits;
 use crate::partition::PartitionId;
-use crate::projection::listing::{put, read};
 use crate::projection::parked::Operator;
-use crate::store::rows::{Row, RowChange, RowExpected, RowKey, RowSelection, RowWrite, RowsRead};
-use crate::store::{AppendFailure, EventStore, Unit};
+use crate::store::EventStore;
+use crate::store::json_rows::{self, put};
+use crate::store::rows::{Row, RowChange, RowExpected, RowKey, RowWrite};
 
 /// The spaces of the rows. They lie in the first partition, and their keys are the views' names.
 const REQUESTS: &str = "rebuild requests";
@@ -139,10 +140,7 @@ impl RebuildRows {
     /// # Errors
     /// [`Unavailable`](ErrorKind::Unavailable) when the store is down.
     pub async fn all(store: &dyn EventStore) -> Result<Vec<RebuildStand>> {
-        // There are few: a view is a file or a database.
-        let which = RowSelection::Prefix { prefix: String::new(), after: None, limit: limits::PAGE_ROWS };
-        let page = store.rows(RowsRead { partition: FIRST, space: STANDS.to_owned(), which }).await?;
-        page.rows.iter().map(read).collect()
+        json_rows::all(store, FIRST, (STANDS, "")).await?.rows.iter().map(read).collect()
     }
 
     /// Asks.
@@ -242,22 +240,17 @@ impl RebuildRows {
     }
 
     async fn row(&self, space: &str) -> Result<Option<Row>> {
-        let which = RowSelection::Keys(vec![self.name.clone()]);
-        let read = RowsRead { partition: FIRST, space: space.to_owned(), which };
-        Ok(self.store.rows(read).await?.rows.pop())
+        json_rows::find(&*self.store, FIRST, &RowKey::new(space, self.name.as_str())?).await
     }
 
     /// Writes rows together; false where one is not as expected.
     async fn commit(&self, rows: Vec<RowWrite>) -> Result<bool> {
-        match self.store.append(FIRST, vec![Unit::of_rows(rows)]).await.pop() {
-            Some(Ok(_)) => Ok(true),
-            Some(Err(AppendFailure::WrongRow(_))) => Ok(false),
-            Some(Err(AppendFailure::Refused(error) | AppendFailure::Unknown(error))) => Err(error),
-            other => {
-                Err(Error::new(ErrorKind::Unknown, format!("a rebuild's rows were not written: {other:?}")))
-            }
-        }
+        Ok(json_rows::write(&*self.store, FIRST, rows).await?.is_ok())
     }
+}
+
+fn read<T: DeserializeOwned>(row: &Row) -> Result<T> {
+    json_rows::read(FIRST, row)
 }
 
 const FIRST: PartitionId = PartitionId::new(0);

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits;
 use crate::partition::PartitionId;
+use crate::projection::listing;
 use crate::projection::parked::{Action, Operator};
 use crate::projection::place::ProjectionId;
 use crate::store::rows::{Row, RowChange, RowExpected, RowKey, RowSelection, RowWrite, RowsRead};
-use crate::store::{AppendFailure, EventStore, Unit};
+use crate::store::{EventStore, json_rows};
 use crate::stream::{AggregateId, Position};
 
 /// The space of the requests. A request lies in the partition of its aggregate.
@@ -117,7 +117,10 @@ impl RequestRows {
     /// [`Unavailable`](ErrorKind::Unavailable) when the store is down.
     pub async fn find(&self, aggregate: &AggregateId) -> Result<Option<Asked>> {
         let partition = self.store.properties().partitions.of(aggregate.cardinal());
-        self.rows(partition, aggregate.cardinal()).await?.map(|row| asked(&row)).transpose()
+        self.rows(partition, aggregate.cardinal())
+            .await?
+            .map(|row| json_rows::read(partition, &row))
+            .transpose()
     }
 
     /// Returns when a request about an aggregate is answered. It waits for as long as it takes; give it a timeout of your
@@ -138,13 +141,13 @@ impl RequestRows {
 
     /// What waits in a partition, with the revisions of its rows.
     pub(super) async fn waiting(&self, partition: PartitionId) -> Result<Vec<(u64, Asked)>> {
-        let (prefix, limit) = (format!("{} ", self.projection), limits::PAGE_ROWS);
+        let (prefix, limit) = (listing::prefix(&self.projection), limits::PAGE_ROWS);
         let (mut waiting, mut after) = (Vec::new(), None);
         loop {
             let which = RowSelection::Prefix { prefix: prefix.clone(), after, limit };
             let page = self.store.rows(RowsRead { partition, space: SPACE.to_owned(), which }).await?;
             for row in &page.rows {
-                let asked = match asked(row) {
+                let asked: Asked = match json_rows::read(partition, row) {
                     Ok(asked) => asked,
                     Err(error) => {
                         // A request that cannot be read holds no projection up.
@@ -177,8 +180,7 @@ impl RequestRows {
     }
 
     async fn rows(&self, partition: PartitionId, cardinal: &str) -> Result<Option<Row>> {
-        let which = RowSelection::Keys(vec![self.key(cardinal)?.key().to_owned()]);
-        Ok(self.store.rows(RowsRead { partition, space: SPACE.to_owned(), which }).await?.rows.pop())
+        json_rows::find(&*self.store, partition, &self.key(cardinal)?).await
     }
 
     async fn write(
@@ -188,10 +190,9 @@ impl RequestRows {
         expected: RowExpected,
         lives: Option<Duration>,
     ) -> Result<()> {
-        let broken = |source| Error::invalid("a request cannot be written").caused_by(source);
-        let value = Bytes::from(serde_json::to_vec(asked).map_err(broken)?);
-        let change = RowChange::Put { value, lives };
-        self.commit(partition, RowWrite { key: self.key(&asked.cardinal)?, expected, change }).await
+        let key = self.key(&asked.cardinal)?;
+        let change = RowChange::Put { value: json_rows::value(&key, asked)?, lives };
+        self.commit(partition, RowWrite { key, expected, change }).await
     }
 
     async fn remove(&self, partition: PartitionId, row: &Row) -> Result<()> {
@@ -200,29 +201,13 @@ impl RequestRows {
     }
 
     async fn commit(&self, partition: PartitionId, write: RowWrite) -> Result<()> {
-        let results = self.store.append(partition, vec![Unit::of_rows(vec![write])]).await;
-        match results.into_iter().next() {
-            Some(Ok(_)) => Ok(()),
-            Some(Err(AppendFailure::Refused(error) | AppendFailure::Unknown(error))) => Err(error),
-            Some(Err(failure)) => {
-                Err(Error::new(ErrorKind::Contended, format!("a request changed: {failure}")))
-            }
-            None => Err(Error::new(ErrorKind::Unknown, "the store did not answer about a request")),
-        }
+        let changed = |wrong| Error::new(ErrorKind::Contended, format!("a request changed: {wrong}"));
+        json_rows::write(&*self.store, partition, vec![write]).await?.map_err(changed)
     }
 
-    /// An aggregate's id may be as long as a key: its hash stands for it.
     fn key(&self, cardinal: &str) -> Result<RowKey> {
-        RowKey::new(SPACE, format!("{} {}", self.projection, blake3::hash(cardinal.as_bytes()).to_hex()))
+        listing::key(SPACE, &self.projection, cardinal)
     }
-}
-
-fn asked(row: &Row) -> Result<Asked> {
-    serde_json::from_slice(&row.value).map_err(|source| {
-        Error::corrupt(format!("the request {} cannot be read", row.key))
-            .advice("was it written by a newer version?")
-            .caused_by(source)
-    })
 }
 
 fn other(found: &Asked) -> Error {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sidestream::partition::PartitionCount;
 use sidestream::store::postgres::PostgresStore;
 use sidestream::testkit::effort;
-use sidestream::{CommandHandler, Outcome};
+use sidestream::{CommandHandler, EventStore, Outcome};
 
 use crate::database::Database;
 use crate::rules::{Account, Command};
@@ -51,6 +51,40 @@ fn an_account_that_four_processes_write_to_makes_progress_in_each() {
         let funds =
             accounts.query(&account("hot"), |state, _| *state).await.expect("readable").expect("opened");
         assert_eq!(funds.available, i64::from(sent));
+    });
+}
+
+/// A call that carries several partitions waits for none of them for long.
+#[test]
+fn a_partition_that_somebody_keeps_locked_holds_no_other_up() {
+    let database = Database::new();
+    if database.server().is_none() {
+        return;
+    }
+    on_threads(async {
+        let other = PostgresStore::builder(database.url()).migrate(true).open().await.expect("opened");
+        let accounts = Arc::new(process(&database.url()).await);
+        let partition_of = |number: u32| PartitionCount::default().of(&number.to_string());
+        let locked = partition_of(0);
+        let held = other.hold(locked).await.expect("locked").expect("PostgreSQL can");
+        let (mut waiting, mut going_on) = (Vec::new(), Vec::new());
+        for number in 0..64_u32 {
+            let accounts = Arc::clone(&accounts);
+            let sending = tokio::spawn(async move {
+                let deposit = Command::Deposit { minor: 1 };
+                accounts.handle(&account(&number.to_string()), tx(number), deposit).await
+            });
+            if partition_of(number) == locked { waiting.push(sending) } else { going_on.push(sending) }
+        }
+        assert!(going_on.len() > waiting.len());
+        for sending in going_on {
+            assert!(sending.await.expect("no panic").expect("nobody is in the way").is_accepted());
+        }
+        assert!(waiting.iter().all(|sending| !sending.is_finished()), "it is still locked");
+        drop(held);
+        for sending in waiting {
+            assert!(sending.await.expect("no panic").expect("free again").is_accepted());
+        }
     });
 }
 
