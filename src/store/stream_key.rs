@@ -50,7 +50,6 @@ impl StreamKey {
         Self { family: self.family | SNAPSHOTS, ..self }
     }
 
-    #[cfg(feature = "sqlite")]
     pub(in crate::store) fn is_side(self) -> bool {
         self.family & SIDE != 0
     }
