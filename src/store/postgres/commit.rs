@@ -36,6 +36,8 @@ pub(super) enum Appended {
     Elsewhere(Vec<(StreamName, Version)>),
     /// Nothing was written: a stream that was not looked up is there, or a step took effect before.
     IsThere,
+    /// Nothing was written: somebody keeps a partition locked.
+    Locked,
 }
 
 /// Runs a statement that is a transaction of its own.
@@ -45,17 +47,26 @@ pub(super) async fn query(
     sql: &str,
     parameters: &[Parameter<'_>],
 ) -> Result<Vec<Row>, AppendFailure> {
-    let before = session.notices();
-    let rows = match session.query(sql, parameters).await {
-        Ok(rows) => rows,
+    match ask(session, sql, parameters).await? {
+        Ok(rows) => Ok(rows),
         Err(source) if failure::is_locked(&source) => {
-            return Err(AppendFailure::Refused(locked(session, source).await));
+            Err(AppendFailure::Refused(locked(session, source).await))
         }
-        Err(source) => return Err(failure::changing(doing, source)),
-    };
+        Err(source) => Err(failure::changing(doing, source)),
+    }
+}
+
+/// What the server answered. A warning makes the answer uncertain.
+async fn ask(
+    session: &Session,
+    sql: &str,
+    parameters: &[Parameter<'_>],
+) -> Result<Result<Vec<Row>, tokio_postgres::Error>, AppendFailure> {
+    let before = session.notices();
+    let answer = session.query(sql, parameters).await;
     match session.warned_since(before) {
-        Some(warning) => Err(failure::warned(warning)),
-        None => Ok(rows),
+        Some(warning) if answer.is_ok() => Err(failure::warned(warning)),
+        _ => Ok(answer),
     }
 }
 
@@ -74,11 +85,11 @@ pub(super) async fn append(
         (true, false) => APPEND_TRACKED,
         (true, true) => APPEND_TRACKED_NOTIFIED,
     };
-    let rows = match query(session, "appending", sql, &parameters).await {
-        Err(AppendFailure::Refused(error)) if failure::says_it_is_there(&error) => {
-            return Ok(Appended::IsThere);
-        }
-        rows => rows?,
+    let rows = match ask(session, sql, &parameters).await? {
+        Ok(rows) => rows,
+        Err(source) if failure::is_there(&source) => return Ok(Appended::IsThere),
+        Err(source) if failure::is_locked(&source) => return Ok(Appended::Locked),
+        Err(source) => return Err(failure::changing("appending", source)),
     };
     // It is committed: what cannot be read now is not certain.
     appended(batch, &rows).map_err(AppendFailure::Unknown)

@@ -48,20 +48,18 @@ pub(crate) fn of(doing: &str, source: tokio_postgres::Error) -> Error {
     }
 }
 
-/// Whether a lock was not free in time.
+/// Whether a statement was undone because a lock was not free in time.
 pub(super) fn is_locked(source: &tokio_postgres::Error) -> bool {
-    source.code().is_some_and(|code| code.code() == LOCKED)
+    source.as_db_error().is_some_and(|told| told.code().code() == LOCKED && is_certain(told))
 }
 
 /// Whether an append was undone because a stream that was expected to be new has records: the first version of the one is
 /// taken, and what its step did lies in another.
-pub(super) fn says_it_is_there(error: &Error) -> bool {
-    let source =
-        std::error::Error::source(error).and_then(|source| source.downcast_ref::<tokio_postgres::Error>());
-    let told = source.and_then(tokio_postgres::Error::as_db_error);
-    told.is_some_and(|told| {
+pub(super) fn is_there(source: &tokio_postgres::Error) -> bool {
+    source.as_db_error().is_some_and(|told| {
         *told.code() == SqlState::UNIQUE_VIOLATION
             && told.constraint().is_some_and(|name| WALLS.contains(&name))
+            && is_certain(told)
     })
 }
 

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
 use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::limits;
 use crate::partition::PartitionId;
 use crate::store::postgres::batch::Batch;
@@ -17,7 +17,7 @@ use crate::store::postgres::plan::{Admitted, Heads, List, Plan};
 use crate::store::postgres::pool::Lent;
 use crate::store::postgres::session::Session;
 use crate::store::postgres::shared::{Answers, Core, answers, refuse, refuse_all, unanswered};
-use crate::store::postgres::waiting::{Carrier, Load};
+use crate::store::postgres::waiting::{Behind, Carrier, Load};
 use crate::store::stream_key::StreamKey;
 use crate::store::{AppendFailure, UnitResult};
 use crate::stream::{StreamName, Version};
@@ -42,47 +42,67 @@ impl Core {
         self.demand_partition(partition)?;
         let (results, carrier) = self.lists.put(partition, list);
         if let Some(carrier) = carrier {
-            tokio::spawn(Arc::clone(self).carry(carrier, None));
+            tokio::spawn(Arc::clone(self).carry(carrier));
         }
         Ok(results)
     }
 
-    /// Appends one load, if there is one, and then what waits, until nothing does.
-    fn carry(self: Arc<Self>, mut carrier: Carrier, mut first: Option<Load>) -> BoxFuture<'static, ()> {
-        Box::pin(async move {
-            carrier.turn.come().await;
-            loop {
-                // First the connection: what comes meanwhile goes along.
-                let session = self.writers.session().await;
-                let mut units: usize = 0;
-                let fits = |list: &List| {
-                    units = units.saturating_add(list.len());
-                    units <= limits::LIST_UNITS
-                };
-                let loads = first.take().map(|load| vec![load]).or_else(|| carrier.take(fits));
-                let Some(loads) = loads else { return };
-                match session {
-                    Ok(session) => {
-                        for load in self.append_loads(session, loads).await {
-                            let own = carrier.split(&load);
-                            tokio::spawn(Arc::clone(&self).carry(own, Some(load)));
-                        }
-                    }
-                    Err(error) => {
-                        let failure = AppendFailure::Refused(error);
-                        loads.into_iter().for_each(|load| {
-                            let answers = refuse_all(&load.lists, &failure);
-                            load.answer(answers);
-                        });
-                    }
+    /// Appends what waits, until nothing does.
+    async fn carry(self: Arc<Self>, mut carrier: Carrier) {
+        carrier.turn.come().await;
+        loop {
+            // First the connection: what comes meanwhile goes along.
+            let session = self.writers.session().await;
+            let mut units: usize = 0;
+            let fits = |list: &List| {
+                units = units.saturating_add(list.len());
+                units <= limits::LIST_UNITS
+            };
+            let Some(loads) = carrier.take(fits) else { return };
+            let single = loads.len() == 1;
+            let left = match session {
+                Ok(session) => self.append_loads(session, loads).await,
+                Err(error) => refuse_loads(loads, &error),
+            };
+            for load in left {
+                let left = if single { vec![load] } else { self.append_alone(load).await };
+                for load in left {
+                    let behind = carrier.leave(load.partition);
+                    tokio::spawn(Arc::clone(&self).append_behind(behind, load));
                 }
+            }
+        }
+    }
+
+    /// What cannot go with others, on its own. Gives it back where that does not do either.
+    async fn append_alone(self: &Arc<Self>, load: Load) -> Vec<Load> {
+        match self.writers.session().await {
+            Ok(session) => self.append_loads(session, vec![load]).await,
+            Err(error) => refuse_loads(vec![load], &error),
+        }
+    }
+
+    /// Waits for a partition's lock and appends under it, while the carriers see to the other partitions.
+    fn append_behind(self: Arc<Self>, behind: Behind, load: Load) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let held = async {
+                let session = self.holders.session().await?;
+                Held::begin(&self, session, load.partition).await
+            };
+            let answers = match held.await {
+                Ok(held) => held.finish(&load.lists).await,
+                Err(error) => refuse_all(&load.lists, &AppendFailure::Refused(error)),
+            };
+            load.answer(answers);
+            if let Some(carrier) = behind.come_back() {
+                tokio::spawn(self.carry(carrier));
             }
         })
     }
 
     /// One call, where all that is expected holds, as it nearly always does. Where streams are elsewhere, what rests on
-    /// them has failed, and the rest is sent again; what cannot be known beforehand is done under the partition's lock.
-    /// Gives back what cannot go with the others: each by itself then waits for, and fails with, no other partition.
+    /// them has failed, and the rest is sent again. Gives back what was not appended: several loads that cannot go
+    /// together, or one that needs the partition's lock first, since somebody has it or its streams keep moving.
     async fn append_loads(self: &Arc<Self>, session: Lent, loads: Vec<Load>) -> Vec<Load> {
         let (mut told, mut looks_all_up) = (Heads::default(), false);
         for _ in 0..limits::HOPEFUL_APPENDS {
@@ -102,6 +122,7 @@ impl Core {
                 Ok(Hoped::Told(streams)) => told.extend(streams),
                 Ok(Hoped::LookUp) if looks_all_up => break,
                 Ok(Hoped::LookUp) => looks_all_up = true,
+                Ok(Hoped::Locked) => return loads,
                 Ok(Hoped::NotTogether) => break,
                 Err(AppendFailure::Refused(_)) if loads.len() > 1 => break,
                 Err(failure) => {
@@ -110,19 +131,7 @@ impl Core {
                 }
             }
         }
-        if let [Load { partition, lists, .. }] = loads.as_slice() {
-            let answers = vec![self.append_held(session, *partition, lists).await];
-            return answer_all(loads, answers);
-        }
         loads
-    }
-
-    /// Under the partition's lock.
-    async fn append_held(self: &Arc<Self>, session: Lent, partition: PartitionId, lists: &[List]) -> Answers {
-        match Held::begin(self, session, partition).await {
-            Ok(held) => held.finish(lists).await,
-            Err(error) => refuse_all(lists, &AppendFailure::Refused(error)),
-        }
     }
 
     async fn append_hopefully(
@@ -149,6 +158,7 @@ impl Core {
             }
             Appended::Elsewhere(streams) => Ok(Hoped::Told(streams)),
             Appended::IsThere => Ok(Hoped::LookUp),
+            Appended::Locked => Ok(Hoped::Locked),
         }
     }
 
@@ -174,6 +184,13 @@ fn answer_all(loads: Vec<Load>, answers: Vec<Answers>) -> Vec<Load> {
     Vec::new()
 }
 
+/// Refuses the loads; none is left.
+fn refuse_loads(loads: Vec<Load>, error: &Error) -> Vec<Load> {
+    let failure = AppendFailure::Refused(error.clone());
+    let answers = loads.iter().map(|load| refuse_all(&load.lists, &failure)).collect();
+    answer_all(loads, answers)
+}
+
 /// What became of a plan that was sent in hope.
 enum Hoped {
     /// It is committed; by partition, the position before its first record, and the time.
@@ -182,6 +199,8 @@ enum Hoped {
     Told(Vec<(StreamName, Version)>),
     /// A stream is there that was not looked up.
     LookUp,
+    /// Somebody keeps a partition locked.
+    Locked,
     /// The partitions cannot go in one call.
     NotTogether,
 }

@@ -118,13 +118,16 @@ impl Held {
         };
         let session = self.session().map_err(AppendFailure::Refused)?;
         let appended = commit::append(session, &batch, self.core.terms()).await.map_err(undone)?;
-        let Appended::Done(landed) = appended else {
-            // Every stream is where it is expected, and yet an index refuses: a step would take effect twice.
-            let why = Error::corrupt("a record is already there though its stream is where it was expected")
-                .advice("stop: something wrote to the tables past the functions of sidestream");
-            return Err(AppendFailure::Refused(why));
-        };
-        Ok(landed.first().copied().unwrap_or((0, Timestamp::MIN)))
+        match appended {
+            Appended::Done(landed) => Ok(landed.first().copied().unwrap_or((0, Timestamp::MIN))),
+            // Every stream is where it is expected, and yet an index refuses: a step would take effect twice. Or a lock
+            // is in the way that nobody takes who does not hold the partition.
+            Appended::Elsewhere(_) | Appended::IsThere | Appended::Locked => {
+                let why = "a record is already there though its stream is where it was expected";
+                let advice = "stop: something wrote to the tables past the functions of sidestream";
+                Err(AppendFailure::Refused(Error::corrupt(why).advice(advice)))
+            }
+        }
     }
 
     async fn rows(&self, lists: &[List]) -> Result<Rows> {

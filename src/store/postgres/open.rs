@@ -72,17 +72,18 @@ async fn open(options: Options) -> Result<PostgresStore> {
     drop(session);
     let changes = Arc::new(Changes::new(usize::from(properties.partitions.get())));
     let listener = options.notify.then(|| Listener::start(address.clone(), Arc::clone(&changes)));
+    let carriers = options.writers.div_ceil(2);
     let core = Core {
         properties,
-        writers: Pool::new(address, options.writers, options.patience)?,
+        writers: Pool::new(address.clone(), carriers, options.patience)?,
+        holders: Pool::new(address, options.writers.saturating_sub(carriers), options.patience)?,
         readers,
         quorum: options.quorum,
         confirmed: Confirmed::new(properties.partitions),
         changes,
         listener,
         commits: AtomicU64::new(0),
-        // The other half is for partitions that are held.
-        lists: Waiting::new(options.writers.div_ceil(2)),
+        lists: Waiting::new(carriers),
         heads: Mutex::new(Heads::default()),
         reads: Arc::new(Gathered::new(options.readers)),
     };

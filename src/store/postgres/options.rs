@@ -75,10 +75,11 @@ impl Options {
         self
     }
 
-    /// How many connections append, 1 to 256; 8 if nothing is said. Half of them carry what waits, for as many partitions
-    /// as there are; the others are for partitions that somebody else was at, and for those that are held.
+    /// How many connections append, 2 to 256; 8 if nothing is said. Half of them carry what waits, for as many partitions
+    /// as there are. The others wait for locks: where somebody keeps as many partitions locked as these are, further
+    /// ones wait for a connection.
     pub fn writers(mut self, count: usize) -> Self {
-        self.writers = count.clamp(1, MOST_CONNECTIONS);
+        self.writers = count.clamp(2, MOST_CONNECTIONS);
         self
     }
 

@@ -41,14 +41,8 @@ impl Pace {
             return None;
         }
         self.is_one_late |= is_late;
-        Some(Turn { is_late, ..self.add(0) })
-    }
-
-    /// Counts one who carries so much already.
-    pub(super) fn add(&mut self, carries: usize) -> Turn {
         self.carriers = self.carriers.saturating_add(1);
-        self.under_way = self.under_way.saturating_add(carries);
-        Turn { is_late: false, carries }
+        Some(Turn { is_late, carries: 0 })
     }
 
     /// It has brought what it carried, and takes so much now.
@@ -62,12 +56,12 @@ impl Pace {
     pub(super) fn ends(&mut self, turn: &mut Turn) -> bool {
         self.takes(turn, 0);
         self.carriers = self.carriers.saturating_sub(1);
-        self.carriers == 0
+        self.is_idle()
     }
 
-    /// Whether more carry than may.
-    pub(super) fn exceeds(&self, most: usize) -> bool {
-        self.carriers > most
+    /// Whether nobody carries anything.
+    pub(super) fn is_idle(&self) -> bool {
+        self.carriers == 0
     }
 
     fn begins(&mut self, turn: &mut Turn) {

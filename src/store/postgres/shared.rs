@@ -24,7 +24,10 @@ pub(super) type Answers = Vec<Vec<UnitResult>>;
 /// What appending and reading need.
 pub(super) struct Core {
     pub(super) properties: StoreProperties,
+    /// Of calls that wait for nobody long.
     pub(super) writers: Pool,
+    /// Of calls that wait for the lock of a partition. They are apart, so that nobody else waits along.
+    pub(super) holders: Pool,
     pub(super) readers: Pool,
     /// Whether a commit has to be on a quorum.
     pub(super) quorum: bool,

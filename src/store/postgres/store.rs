@@ -65,6 +65,7 @@ impl PostgresStore {
     /// Closes the connections. Later calls, of clones too, fail with [`Unavailable`](crate::ErrorKind::Unavailable).
     pub fn close(&self) {
         self.core.writers.close();
+        self.core.holders.close();
         self.core.readers.close();
         if let Some(listener) = &self.core.listener {
             listener.stop();
@@ -98,10 +99,11 @@ impl PostgresStore {
         let units = list.len();
         let written = async {
             self.core.demand_partition(partition).map_err(AppendFailure::Refused)?;
-            let session = self.core.writers.session().await.map_err(AppendFailure::Refused)?;
             if rows_only {
+                let session = self.core.writers.session().await.map_err(AppendFailure::Refused)?;
                 return Held::write_rows(&self.core, session, partition, list).await;
             }
+            let session = self.core.holders.session().await.map_err(AppendFailure::Refused)?;
             let held = Held::begin(&self.core, session, partition).await.map_err(AppendFailure::Refused)?;
             Ok(held.finish(&[list]).await)
         };
@@ -190,7 +192,7 @@ impl EventStore for PostgresStore {
 
     async fn truncate(&self, stream: &StreamName, through: Version) -> Result<Version> {
         let partition = self.core.properties.partitions.of(stream.cardinal());
-        let session = self.core.writers.session().await?;
+        let session = self.core.holders.session().await?;
         let key = StreamKey::of(stream).to_vec();
         let parameters: [Parameter<'_>; 4] = [
             (&i32::from(partition.get()), Type::INT4),
@@ -229,7 +231,7 @@ impl EventStore for PostgresStore {
         through: Timestamp,
     ) -> Result<Vec<Timestamp>> {
         partitions.iter().try_for_each(|partition| self.core.demand_partition(*partition))?;
-        let session = self.core.writers.session().await?;
+        let session = self.core.holders.session().await?;
         let numbers: Vec<i32> = partitions.iter().map(|partition| i32::from(partition.get())).collect();
         let parameters: [Parameter<'_>; 3] = [
             (&numbers, Type::INT4_ARRAY),
@@ -247,7 +249,7 @@ impl EventStore for PostgresStore {
     }
 
     async fn hold(&self, partition: PartitionId) -> Result<Option<Box<dyn HeldPartition>>> {
-        let session = self.core.writers.session().await?;
+        let session = self.core.holders.session().await?;
         Ok(Some(Box::new(Held::begin(&self.core, session, partition).await?)))
     }
 

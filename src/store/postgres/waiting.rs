@@ -65,9 +65,13 @@ impl Waiting {
         if state.taken.contains(&partition) {
             return (answer, None);
         }
-        let waiting = state.free_units();
-        let turn = state.pace.send(waiting, self.most);
-        (answer, turn.map(|turn| Carrier::new(self, turn, BTreeSet::new())))
+        (answer, self.send(&mut state))
+    }
+
+    /// One more carrier, where there should be one for what waits.
+    fn send(self: &Arc<Self>, state: &mut State) -> Option<Carrier> {
+        let turn = state.pace.send(state.free_units(), self.most)?;
+        Some(Carrier { waiting: Arc::clone(self), turn, at: BTreeSet::new(), has_ended: false })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -81,6 +85,13 @@ impl State {
     fn free_units(&self) -> usize {
         let free = self.lists.iter().filter(|(partition, _)| !self.taken.contains(partition));
         units(free.flat_map(|(_, lists)| lists).map(|(list, _)| list))
+    }
+
+    /// Gives up what waits where nobody is left to come by for it.
+    fn give_up(&mut self) {
+        if self.pace.is_idle() && self.taken.is_empty() {
+            self.lists.clear();
+        }
     }
 }
 
@@ -98,29 +109,19 @@ pub(super) struct Carrier {
 }
 
 impl Carrier {
-    fn new(waiting: &Arc<Waiting>, turn: Turn, at: BTreeSet<PartitionId>) -> Self {
-        Self { waiting: Arc::clone(waiting), turn, at, has_ended: false }
-    }
-
-    /// Leaves a load, and the partition it is for, to a carrier of its own.
-    pub(super) fn split(&mut self, load: &Load) -> Self {
-        let at = self.at.take(&load.partition).into_iter().collect();
-        let turn = self.waiting.lock().pace.add(units(&load.lists));
-        Self::new(&self.waiting, turn, at)
+    /// Leaves a partition behind, whose lock is not to be had at once, and goes on with the others.
+    pub(super) fn leave(&mut self, partition: PartitionId) -> Behind {
+        self.at.remove(&partition);
+        Behind { waiting: Arc::clone(&self.waiting), partition }
     }
 
     /// Leaves the partitions it was at, and takes what waits in those that are free, in their order: the first list in
-    /// any case, and then as much as fits. None ends the carrier, as it does one of too many: the others come by.
+    /// any case, and then as much as fits. None ends the carrier.
     pub(super) fn take(&mut self, mut fits: impl FnMut(&List) -> bool) -> Option<Vec<Load>> {
         let mut guard = self.waiting.lock();
         let state = &mut *guard;
         state.taken.retain(|partition| !self.at.contains(partition));
         self.at.clear();
-        if state.pace.exceeds(self.waiting.most) {
-            state.pace.ends(&mut self.turn);
-            self.has_ended = true;
-            return None;
-        }
         let mut loads: Vec<Load> = Vec::new();
         let waiting: Vec<PartitionId> = state.lists.keys().copied().collect();
         let (before, behind): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|at| *at <= state.next);
@@ -160,14 +161,39 @@ impl Drop for Carrier {
         }
         let mut state = self.waiting.lock();
         state.taken.retain(|partition| !self.at.contains(partition));
-        if state.pace.ends(&mut self.turn) {
-            state.lists.clear();
-        }
+        state.pace.ends(&mut self.turn);
+        state.give_up();
+    }
+}
+
+/// A partition whose lock is waited for. Whoever waits is no carrier any more: those are for the other partitions.
+pub(super) struct Behind {
+    waiting: Arc<Waiting>,
+    pub(super) partition: PartitionId,
+}
+
+impl Behind {
+    /// Leaves the partition to the carriers. One that it gives has to be sent.
+    pub(super) fn come_back(self) -> Option<Carrier> {
+        let mut state = self.waiting.lock();
+        state.taken.remove(&self.partition);
+        let is_waited_for = state.lists.get(&self.partition).is_some_and(|lists| !lists.is_empty());
+        if is_waited_for { self.waiting.send(&mut state) } else { None }
+    }
+}
+
+impl Drop for Behind {
+    fn drop(&mut self) {
+        let mut state = self.waiting.lock();
+        state.taken.remove(&self.partition);
+        state.give_up();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::oneshot::error::TryRecvError;
+
     use super::*;
 
     const A: PartitionId = PartitionId::new(1);
@@ -198,17 +224,33 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_that_is_left_to_a_carrier_of_its_own_holds_no_other_up() {
+    fn a_partition_that_is_left_behind_holds_no_other_up() {
         let waiting = Waiting::new(1);
         let (_a, carrier) = waiting.put(A, Vec::new());
         let (_b, _) = waiting.put(B, Vec::new());
         let mut carrier = carrier.expect("sent");
-        let loads = carrier.take(|_| true).expect("both");
-        let mut own = carrier.split(loads.first().expect("of A"));
-        assert_eq!(shape(Some(loads)), [(A, 1), (B, 1)]);
+        assert_eq!(shape(carrier.take(|_| true)), [(A, 1), (B, 1)]);
+        let behind = carrier.leave(A);
         let _more = [waiting.put(A, Vec::new()), waiting.put(B, Vec::new())];
-        assert!(carrier.take(|_| true).is_none(), "two are too many");
-        assert_eq!(shape(own.take(|_| true)), [(A, 1), (B, 1)], "the other comes by");
+        assert_eq!(shape(carrier.take(|_| true)), [(B, 1)], "somebody is at the other");
+        assert!(carrier.take(|_| true).is_none());
+        let mut back = behind.come_back().expect("nobody is left, and something waits");
+        assert_eq!(shape(back.take(|_| true)), [(A, 1)]);
+    }
+
+    #[test]
+    fn what_waits_behind_a_lock_is_given_up_with_whoever_waits_there() {
+        let waiting = Waiting::new(1);
+        let (_a, carrier) = waiting.put(A, Vec::new());
+        let mut carrier = carrier.expect("sent");
+        drop(carrier.take(|_| true));
+        let behind = carrier.leave(A);
+        let (mut answer, none) = waiting.put(A, Vec::new());
+        assert!(none.is_none() && carrier.take(|_| true).is_none());
+        drop(carrier);
+        assert!(matches!(answer.try_recv(), Err(TryRecvError::Empty)), "somebody comes back for it");
+        drop(behind);
+        assert!(matches!(answer.try_recv(), Err(TryRecvError::Closed)));
     }
 
     #[test]

@@ -98,9 +98,8 @@ END $$;
 -- are. Stream k lies in the partition
 -- `partitions[of_partition[k]]`. Those of `known` are looked up; the others are to get their first record, and should they
 -- be there, the unique index refuses it, and with it the append. Record i belongs to the stream `of_stream[i]`; the records of a partition, `counts` of
--- them, stand together, and get the positions after `bases`. Whoever keeps a partition locked for long is told of instead
--- of waited for: at once where others wait along, since a partition of several is waited for while those before it are
--- locked.
+-- them, stand together, and get the positions after `bases`. A partition that somebody keeps locked is not waited for
+-- long: those before it are locked meanwhile, and the connection is wanted.
 CREATE FUNCTION sidestream.append(
     partitions int4[], counts int8[], in_quorum bool,
     of_partition int4[], keys bytea[], names text[], heads int8[], known int4[],
@@ -109,7 +108,7 @@ CREATE FUNCTION sidestream.append(
     fingerprints bytea[], requesters bytea[], payloads bytea[],
     OUT bases int8[], OUT times int8[], OUT elsewhere int4[], OUT stands int8[]
 ) LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan SET enable_sort = off SET enable_seqscan = off
-SET enable_hashjoin = off SET enable_mergejoin = off SET lock_timeout = '10s' AS $$
+SET enable_hashjoin = off SET enable_mergejoin = off SET lock_timeout = '50ms' AS $$
 DECLARE
     count int8 := 0;
     base int8;
@@ -124,9 +123,6 @@ BEGIN
     END IF;
     bases := array_fill(NULL::int8, ARRAY[cardinality(partitions)]);
     times := bases;
-    IF cardinality(partitions) > 1 THEN
-        SET LOCAL lock_timeout = '50ms';
-    END IF;
     FOR place IN 1 .. cardinality(partitions) LOOP
         -- The lock, the positions and the time in one statement.
         UPDATE sidestream.partitions p
@@ -144,9 +140,6 @@ BEGIN
         shifts[place] := base - count;
         count := count + counts[place];
     END LOOP;
-    IF cardinality(partitions) > 1 THEN
-        SET LOCAL lock_timeout = '10s';
-    END IF;
     -- Statements of their own: they have to see what was committed while the locks were waited for.
     IF cardinality(known) > 0 THEN
         SELECT array_agg(w.k), array_agg(w.head) INTO elsewhere, stands FROM (
