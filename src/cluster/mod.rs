@@ -18,7 +18,8 @@
 //!
 //! A round is a third of a lease's trust. Whoever joins is given partitions within three rounds. Whoever
 //! [leaves](Worker::run) releases them first; they are claimed within two. Those of a worker that died are claimed when
-//! their leases have expired, within twice the lease time. A partition that nobody holds for longer than the lease time
+//! their leases have expired, within twice the lease time: who has not been heard of for half of it is not waited for,
+//! though its own leases stay its own until they expire. A partition that nobody holds for longer than the lease time
 //! is an alarm: in every worker's [`ClusterStatus`], in the log, and as a figure.
 
 mod exchange;

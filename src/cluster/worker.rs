@@ -118,10 +118,10 @@ impl Worker {
         let (attended, answered) = tokio::join!(exchange.answer(attend), exchange.renew_and_read(&mine));
         self.take_in(&answered);
         let (members, trouble) = match attended {
-            Ok((seat, members)) => {
+            Ok((seat, present)) => {
                 self.seat = Some(seat);
-                self.share(&members, &answered).await;
-                (Some(members), None)
+                self.share(&present.recent, &answered).await;
+                (Some(present.all), None)
             }
             Err(error) => {
                 tracing::warn!(%error, worker = %self.me.name, "a worker could not say that it is there");
@@ -194,7 +194,7 @@ impl Worker {
         }
     }
 
-    /// Hands over what is above its share, and claims what is below.
+    /// Hands over what is above its share among these members, and claims what is below.
     async fn share(&mut self, members: &BTreeSet<Member>, answered: &[Answered]) {
         let held = self.held.keys().chain(self.found.keys()).cloned().collect();
         let holders = holders(answered, &self.me.processors);

@@ -18,6 +18,16 @@ const SPACE: &str = "workers";
 /// The partition that they are in.
 const PARTITION: PartitionId = PartitionId::new(0);
 
+/// Who is there.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Present {
+    /// All whose seats live.
+    pub(super) all: BTreeSet<Member>,
+    /// Those who said so within half a lease time. Of the others it is not known whether they will come for what is
+    /// free.
+    pub(super) recent: BTreeSet<Member>,
+}
+
 /// A worker's seat, and the epoch that it was taken under.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seat {
@@ -33,18 +43,19 @@ pub(super) async fn attend(
     store: &dyn EventStore,
     seat: Option<Seat>,
     (me, lives): (&Member, Duration),
-) -> Result<(Seat, BTreeSet<Member>)> {
+) -> Result<(Seat, Present)> {
     let value = json_rows::value(SPACE, me)?;
     if let Some(seat) = seat {
         let put = RowChange::Put { value: value.clone(), lives: Some(lives) };
         if write(store, &seat.key, RowExpected::Epoch(seat.epoch), put).await? {
-            return Ok((seat, read(store).await?.1));
+            let (page, all) = read(store).await?;
+            return Ok((seat, present(&page, all, lives)));
         }
     }
     for _ in 0..limits::SEAT_TRIES {
-        let (page, members) = read(store).await?;
+        let (page, all) = read(store).await?;
         if let Some(seat) = seat_of(&page, me) {
-            return Ok((seat, members));
+            return Ok((seat, present(&page, all, lives)));
         }
         let taken: BTreeSet<_> = live(&page).map(|row| row.key.key()).collect();
         let mut all = (0..limits::WORKERS).map(|number| format!("{number:03}"));
@@ -68,7 +79,7 @@ async fn write(store: &dyn EventStore, key: &str, expected: RowExpected, change:
     Ok(json_rows::write(store, PARTITION, vec![row]).await?.is_ok())
 }
 
-async fn read(store: &dyn EventStore) -> Result<(RowsPage, BTreeSet<Member>)> {
+async fn read(store: &dyn EventStore) -> Result<(RowsPage, Vec<Member>)> {
     let which = RowSelection::Prefix { prefix: String::new(), after: None, limit: limits::PAGE_ROWS };
     let page = store.rows(RowsRead { partition: PARTITION, space: SPACE.to_owned(), which }).await?;
     let members = live(&page).map(|row| json_rows::read(PARTITION, row)).collect::<Result<_>>()?;
@@ -77,6 +88,14 @@ async fn read(store: &dyn EventStore) -> Result<(RowsPage, BTreeSet<Member>)> {
 
 fn live(page: &RowsPage) -> impl Iterator<Item = &Row> {
     page.rows.iter().filter(|row| row.expires_at.is_some_and(|at| at > page.at))
+}
+
+/// Sorts out those whose seats live for more than half the time that they are given.
+fn present(page: &RowsPage, all: Vec<Member>, lives: Duration) -> Present {
+    let soon = page.at.after(lives.checked_div(2).unwrap_or_default());
+    let is_recent = |row: &Row| row.expires_at.is_some_and(|at| at > soon);
+    let recent = live(page).zip(&all).filter(|(row, _)| is_recent(row));
+    Present { recent: recent.map(|(_, member)| member.clone()).collect(), all: all.into_iter().collect() }
 }
 
 fn seat_of(page: &RowsPage, me: &Member) -> Option<Seat> {

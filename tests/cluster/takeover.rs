@@ -1,10 +1,11 @@
 //! How long it takes until partitions are run again, in simulated time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use sidestream::cluster::{Assignment, UnownedCause, retire};
 use sidestream::testkit::faults::Script;
+use tokio::time::Instant;
 
 use crate::world::{TTL, World, ZERO, processor, simulate};
 
@@ -46,6 +47,36 @@ fn those_of_a_worker_that_dies_are_run_again_within_twice_the_lease_time() {
             world.nodes.remove(0).kill();
             let is_run = |world: &World| world.assignments().iter().all(|a| world.book.running(a).is_some());
             world.until(2 * TTL, |world| is_run(world) && world.is_even()).await.expect("run again");
+        }
+    });
+}
+
+/// Whoever would be next dies, too, and then the next one: what the first one left waits for none of their seats.
+#[test]
+fn those_of_workers_that_die_one_after_the_other_are_run_again_within_twice_the_lease_time() {
+    simulate(async {
+        for seed in 0..30 {
+            let mut world = World::new(seed, 16, 2, false);
+            (0..5).for_each(|_| world.join_well());
+            world.until(4 * ROUND, World::is_even).await.expect("even");
+            let mut idle_since: BTreeMap<Assignment, Instant> = BTreeMap::new();
+            let mut deaths = (0..3).map(|_| Instant::now() + world.dice.time(TTL)).collect::<Vec<_>>();
+            let end = Instant::now() + 4 * TTL;
+            while Instant::now() < end {
+                for _ in deaths.extract_if(.., |at| *at <= Instant::now()) {
+                    world.nodes.remove(0).kill();
+                }
+                for assignment in world.assignments() {
+                    if world.book.running(&assignment).is_some() {
+                        idle_since.remove(&assignment);
+                        continue;
+                    }
+                    let since = *idle_since.entry(assignment.clone()).or_insert_with(Instant::now);
+                    assert!(since.elapsed() <= 2 * TTL, "{seed}: {assignment:?} for {:?}", since.elapsed());
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            assert!(idle_since.is_empty() && world.is_even());
         }
     });
 }
