@@ -65,7 +65,9 @@ pub const UNIT_ROWS: usize = 256;
 pub const PAGE_ROWS: usize = 256;
 /// Most records that one page of any read returns.
 pub const PAGE_RECORDS: usize = 4_096;
-/// How long a call to PostgreSQL that would carry less than those under way waits for them to end.
+/// How much has to wait, units or reads, for a call to PostgreSQL to be sent beside others at once.
+pub const CALL_LOAD: usize = 64;
+/// How long less than that waits for those under way to end.
 pub const CARRIER_PAUSE: Duration = Duration::from_millis(50);
 /// Times that an append to PostgreSQL is sent in the hope that its streams are where they are expected; then it takes the
 /// partition's lock first.

@@ -49,8 +49,8 @@ impl Core {
 
     /// Appends what waits, until nothing does.
     async fn carry(self: Arc<Self>, mut carrier: Carrier) {
-        carrier.turn.come().await;
         loop {
+            carrier.turn.come().await;
             // First the connection: what comes meanwhile goes along.
             let session = self.writers.session().await;
             let mut units: usize = 0;
@@ -70,6 +70,9 @@ impl Core {
                     let behind = carrier.leave(load.partition);
                     tokio::spawn(Arc::clone(&self).append_behind(behind, load));
                 }
+            }
+            if !carrier.goes_on() {
+                return;
             }
         }
     }

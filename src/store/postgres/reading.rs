@@ -18,7 +18,7 @@ impl Core {
     /// Reads parts of streams, as of one moment.
     pub(super) async fn read_streams(self: &Arc<Self>, reads: Vec<StreamRead>) -> Pages {
         let count = reads.len();
-        let (pages, carrier) = self.reads.put(reads);
+        let (pages, carrier) = self.reads.put(reads, count);
         if let Some(carrier) = carrier {
             tokio::spawn(Arc::clone(self).carry_reads(carrier));
         }
@@ -27,8 +27,8 @@ impl Core {
     }
 
     async fn carry_reads(self: Arc<Self>, mut carrier: Carrier<Vec<StreamRead>, Pages>) {
-        carrier.turn.come().await;
         loop {
+            carrier.turn.come().await;
             // First the connection: what comes meanwhile goes along.
             let session = self.readers.session().await;
             let mut count: usize = 0;
@@ -48,6 +48,9 @@ impl Core {
                 let rest = pages.split_off(size.min(pages.len()));
                 // Whoever went away needs no answer.
                 drop(reply.send(std::mem::replace(&mut pages, rest)));
+            }
+            if !carrier.goes_on() {
+                return;
             }
         }
     }

@@ -96,7 +96,8 @@ impl State {
 }
 
 fn units<'l>(lists: impl IntoIterator<Item = &'l List>) -> usize {
-    lists.into_iter().fold(0, |sum, list| sum.saturating_add(list.len()))
+    // An empty list waits for an answer, too.
+    lists.into_iter().fold(0, |sum, list| sum.saturating_add(list.len().max(1)))
 }
 
 /// Somebody who appends what waits. When the last of them ends with something still waiting, because its runtime did,
@@ -115,13 +116,23 @@ impl Carrier {
         Behind { waiting: Arc::clone(&self.waiting), partition }
     }
 
-    /// Leaves the partitions it was at, and takes what waits in those that are free, in their order: the first list in
-    /// any case, and then as much as fits. None ends the carrier.
-    pub(super) fn take(&mut self, mut fits: impl FnMut(&List) -> bool) -> Option<Vec<Load>> {
+    /// Leaves the partitions it was at. Whether it goes on, perhaps after a pause; else it has ended.
+    pub(super) fn goes_on(&mut self) -> bool {
         let mut guard = self.waiting.lock();
         let state = &mut *guard;
         state.taken.retain(|partition| !self.at.contains(partition));
         self.at.clear();
+        let waiting = state.free_units();
+        self.has_ended = !state.pace.goes_on(&mut self.turn, waiting);
+        !self.has_ended
+    }
+
+    /// Takes what waits in partitions that are free, in their order: the first list in any case, and then as much as
+    /// fits. None ends the carrier.
+    pub(super) fn take(&mut self, mut fits: impl FnMut(&List) -> bool) -> Option<Vec<Load>> {
+        let mut guard = self.waiting.lock();
+        let state = &mut *guard;
+        state.pace.begins(&mut self.turn);
         let mut loads: Vec<Load> = Vec::new();
         let waiting: Vec<PartitionId> = state.lists.keys().copied().collect();
         let (before, behind): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|at| *at <= state.next);
@@ -149,7 +160,6 @@ impl Carrier {
             self.has_ended = true;
             return None;
         }
-        state.pace.takes(&mut self.turn, units(loads.iter().flat_map(|load| &load.lists)));
         Some(loads)
     }
 }
@@ -218,8 +228,9 @@ mod tests {
         assert!(other.take(|_| true).is_none(), "somebody is at it");
         let (_e, fifth) = waiting.put(A, Vec::new());
         assert!(fifth.is_none(), "whoever is at the partition comes back");
+        assert!(one.goes_on());
         assert_eq!(shape(one.take(|_| true)), [(A, 2)]);
-        assert!(one.take(|_| true).is_none());
+        assert!(!one.goes_on());
         assert!(waiting.put(A, Vec::new()).1.is_some(), "nobody is on the way");
     }
 
@@ -232,8 +243,9 @@ mod tests {
         assert_eq!(shape(carrier.take(|_| true)), [(A, 1), (B, 1)]);
         let behind = carrier.leave(A);
         let _more = [waiting.put(A, Vec::new()), waiting.put(B, Vec::new())];
+        assert!(carrier.goes_on());
         assert_eq!(shape(carrier.take(|_| true)), [(B, 1)], "somebody is at the other");
-        assert!(carrier.take(|_| true).is_none());
+        assert!(!carrier.goes_on());
         let mut back = behind.come_back().expect("nobody is left, and something waits");
         assert_eq!(shape(back.take(|_| true)), [(A, 1)]);
     }
@@ -246,7 +258,7 @@ mod tests {
         drop(carrier.take(|_| true));
         let behind = carrier.leave(A);
         let (mut answer, none) = waiting.put(A, Vec::new());
-        assert!(none.is_none() && carrier.take(|_| true).is_none());
+        assert!(none.is_none() && !carrier.goes_on());
         drop(carrier);
         assert!(matches!(answer.try_recv(), Err(TryRecvError::Empty)), "somebody comes back for it");
         drop(behind);
@@ -260,6 +272,7 @@ mod tests {
         let _more = [waiting.put(A, Vec::new()), waiting.put(B, Vec::new())];
         let mut carrier = carrier.expect("sent");
         assert_eq!(shape(carrier.take(|_| false)), [(A, 1)], "one goes always");
+        assert!(carrier.goes_on());
         assert_eq!(shape(carrier.take(|_| true)), [(A, 1), (B, 1)]);
     }
 
