@@ -74,7 +74,7 @@ impl Place {
         Ok(match self {
             Self::Sqlite(path) => Open::Sqlite(SqliteStore::open_read_only(path).map_err(Failure::of)?),
             Self::Postgres(url) => {
-                let store = PostgresStore::builder(url.clone()).readers(1).writers(2).open().await;
+                let store = PostgresStore::builder(url.clone()).readers(1).writers(1).open().await;
                 Open::Postgres(store.map_err(Failure::of)?)
             }
         })

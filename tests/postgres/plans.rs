@@ -69,6 +69,6 @@ async fn send(store: &Arc<PostgresStore>, what: &str, accounts: u64) {
 }
 
 async fn open(database: &Database) -> PostgresStore {
-    let builder = PostgresStore::builder(database.url()).migrate(true).writers(2).readers(1);
+    let builder = PostgresStore::builder(database.url()).migrate(true).writers(1).readers(1);
     builder.partitions(PartitionCount::new(1).expect("a count")).open().await.expect("opened")
 }

@@ -72,18 +72,19 @@ async fn open(options: Options) -> Result<PostgresStore> {
     drop(session);
     let changes = Arc::new(Changes::new(usize::from(properties.partitions.get())));
     let listener = options.notify.then(|| Listener::start(address.clone(), Arc::clone(&changes)));
-    let carriers = options.writers.div_ceil(2);
+    let half = options.writers.div_ceil(2);
     let core = Core {
         properties,
-        writers: Pool::new(address.clone(), carriers, options.patience)?,
-        holders: Pool::new(address, options.writers.saturating_sub(carriers), options.patience)?,
+        writers: Pool::new(address.clone(), options.writers, options.patience)?,
+        holders: Pool::new(address, half, options.patience)?,
         readers,
         quorum: options.quorum,
         confirmed: Confirmed::new(properties.partitions),
         changes,
         listener,
         commits: AtomicU64::new(0),
-        lists: Waiting::new(carriers),
+        // The other half is for rows.
+        lists: Waiting::new(half),
         heads: Mutex::new(Heads::default()),
         reads: Arc::new(Gathered::new(options.readers)),
     };

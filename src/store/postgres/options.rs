@@ -75,11 +75,11 @@ impl Options {
         self
     }
 
-    /// How many connections append, 2 to 256; 8 if nothing is said. Half of them carry what waits, for as many partitions
-    /// as there are. The others wait for locks: where somebody keeps as many partitions locked as these are, further
-    /// ones wait for a connection.
+    /// How many connections write, 1 to 256; 8 if nothing is said. Up to half of them append records, for as many
+    /// partitions as there are; the others are for rows. Half as many more are opened where partitions are held, or waited
+    /// for because somebody keeps them locked: of more locked partitions than these, some wait for a connection.
     pub fn writers(mut self, count: usize) -> Self {
-        self.writers = count.clamp(2, MOST_CONNECTIONS);
+        self.writers = count.clamp(1, MOST_CONNECTIONS);
         self
     }
 
