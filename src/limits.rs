@@ -68,7 +68,7 @@ pub const PAGE_RECORDS: usize = 4_096;
 /// How much has to wait, units or reads, for a call to PostgreSQL to be sent beside others at once.
 pub const CALL_LOAD: usize = 64;
 /// How long less than that waits for those under way to end.
-pub const CARRIER_PAUSE: Duration = Duration::from_millis(5);
+pub const CARRIER_PAUSE: Duration = Duration::from_millis(10);
 /// Times that an append to PostgreSQL is sent in the hope that its streams are where they are expected; then it takes the
 /// partition's lock first.
 pub const HOPEFUL_APPENDS: usize = 4;
