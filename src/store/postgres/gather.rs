@@ -86,7 +86,7 @@ impl Core {
     }
 
     /// Waits for a partition's lock and appends under it, while the carriers see to the other partitions.
-    fn append_behind(self: Arc<Self>, behind: Behind, load: Load) -> BoxFuture<'static, ()> {
+    fn append_behind(self: Arc<Self>, mut behind: Behind, load: Load) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             let held = async {
                 let session = self.holders.session().await?;

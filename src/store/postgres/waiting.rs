@@ -113,7 +113,7 @@ impl Carrier {
     /// Leaves a partition behind, whose lock is not to be had at once, and goes on with the others.
     pub(super) fn leave(&mut self, partition: PartitionId) -> Behind {
         self.at.remove(&partition);
-        Behind { waiting: Arc::clone(&self.waiting), partition }
+        Behind { waiting: Arc::clone(&self.waiting), partition, has_ended: false }
     }
 
     /// Leaves the partitions it was at. Whether it goes on, perhaps after a pause; else it has ended.
@@ -179,13 +179,16 @@ impl Drop for Carrier {
 /// A partition whose lock is waited for. Whoever waits is no carrier any more: those are for the other partitions.
 pub(super) struct Behind {
     waiting: Arc<Waiting>,
-    pub(super) partition: PartitionId,
+    partition: PartitionId,
+    has_ended: bool,
 }
 
 impl Behind {
     /// Leaves the partition to the carriers. One that it gives has to be sent.
-    pub(super) fn come_back(self) -> Option<Carrier> {
+    pub(super) fn come_back(&mut self) -> Option<Carrier> {
         let mut state = self.waiting.lock();
+        // From here on it may be another's.
+        self.has_ended = true;
         state.taken.remove(&self.partition);
         let is_waited_for = state.lists.get(&self.partition).is_some_and(|lists| !lists.is_empty());
         if is_waited_for { self.waiting.send(&mut state) } else { None }
@@ -194,6 +197,9 @@ impl Behind {
 
 impl Drop for Behind {
     fn drop(&mut self) {
+        if self.has_ended {
+            return;
+        }
         let mut state = self.waiting.lock();
         state.taken.remove(&self.partition);
         state.give_up();
@@ -241,13 +247,15 @@ mod tests {
         let (_b, _) = waiting.put(B, Vec::new());
         let mut carrier = carrier.expect("sent");
         assert_eq!(shape(carrier.take(|_| true)), [(A, 1), (B, 1)]);
-        let behind = carrier.leave(A);
+        let mut behind = carrier.leave(A);
         let _more = [waiting.put(A, Vec::new()), waiting.put(B, Vec::new())];
         assert!(carrier.goes_on());
         assert_eq!(shape(carrier.take(|_| true)), [(B, 1)], "somebody is at the other");
         assert!(!carrier.goes_on());
         let mut back = behind.come_back().expect("nobody is left, and something waits");
         assert_eq!(shape(back.take(|_| true)), [(A, 1)]);
+        drop(behind);
+        assert!(waiting.put(A, Vec::new()).1.is_none(), "somebody is at it again");
     }
 
     #[test]
