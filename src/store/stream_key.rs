@@ -91,6 +91,19 @@ pub(in crate::store) fn side_parts(stream: &StreamName) -> Option<(&str, Transac
     (is_canonical && stream.is_side()).then_some((rest, TransactionId::new(id)))
 }
 
+/// Whether a side stream's name without its transaction says that it is one of `aggregate`.
+pub(in crate::store) fn is_side_of(base: &str, aggregate: &StreamName) -> bool {
+    let rest = base.strip_prefix(aggregate.category());
+    let id = rest.and_then(|rest| rest.strip_prefix(StreamName::SIDE_SUFFIX)?.strip_prefix('-'));
+    id == Some(aggregate.id())
+}
+
+/// The name of a transaction's side stream beside an aggregate's.
+pub(in crate::store) fn side_of(aggregate: &str, transaction: TransactionId) -> Option<String> {
+    let (category, id) = aggregate.split_once('-')?;
+    Some(format!("{category}{}-{id}+{transaction}", StreamName::SIDE_SUFFIX))
+}
+
 fn hash(name: &str) -> u128 {
     let hash = blake3::hash(name.as_bytes());
     hash.as_bytes().first_chunk().map_or(0, |first| u128::from_be_bytes(*first))

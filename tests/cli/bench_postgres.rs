@@ -33,7 +33,7 @@ impl Database {
     }
 
     fn count(&self, event_type: &str) -> u64 {
-        let sql = format!("SELECT count(*) FROM sidestream.records WHERE type = '{event_type}'");
+        let sql = format!("SELECT count(*) FROM sidestream.log WHERE type = '{event_type}'");
         self.psql(&sql).parse().expect("a count")
     }
 }

@@ -33,4 +33,5 @@ mod quorum;
 mod roles;
 mod rows;
 mod server;
+mod settlement;
 mod support;

@@ -11,7 +11,7 @@ use crate::support::*;
 
 /// The database of an older program is brought up to date, with what is in it; until then it is refused.
 #[test]
-fn a_schema_of_the_first_step_gets_the_second() {
+fn a_schema_of_earlier_steps_gets_the_last() {
     let database = Database::new();
     if database.server().is_none() {
         return;
@@ -26,7 +26,7 @@ fn a_schema_of_the_first_step_gets_the_second() {
             "DROP TABLE sidestream.guarded_rows; DROP FUNCTION sidestream.lock_rows; \
              DROP FUNCTION sidestream.write_rows; DROP FUNCTION sidestream.close_partitions; \
              DROP FUNCTION sidestream.import_rows; DROP FUNCTION sidestream.raise_times; \
-             DELETE FROM sidestream.migrations WHERE step = 2",
+             DELETE FROM sidestream.migrations WHERE step = 3",
         );
         let refused = open().open().await.unwrap_err().to_string();
         assert!(refused.contains("older than this program needs"), "{refused}");

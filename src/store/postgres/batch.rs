@@ -4,8 +4,9 @@ use tokio_postgres::types::Type;
 
 use crate::hash::{HashMap, HashSet};
 use crate::partition::PartitionId;
+use crate::store::postgres::entry::{Entry, affecting};
 use crate::store::postgres::plan::{Admitted, Plan};
-use crate::store::postgres::record_columns::{RecordColumns, affecting};
+use crate::store::postgres::record_columns::RecordColumns;
 use crate::store::postgres::session::Parameter;
 use crate::store::postgres::steps::Steps;
 use crate::store::postgres::types::stored;
@@ -18,6 +19,8 @@ pub(super) struct Batch<'l> {
     partitions: Vec<i32>,
     /// By partition: its records.
     counts: Vec<i64>,
+    /// The last record's place in its partition.
+    place: i64,
     by_name: HashMap<&'l StreamName, i32>,
     of_partition: Vec<i32>,
     keys: Vec<Vec<u8>>,
@@ -39,31 +42,40 @@ impl<'l> Batch<'l> {
         let mut batch = Self::default();
         for (partition, plan) in parts {
             batch.partitions.push(i32::from(partition.get()));
-            let before = batch.records.len();
+            batch.place = 0;
             plan.admitted.iter().for_each(|admitted| batch.add(admitted));
-            let records = batch.records.len().saturating_sub(before);
-            batch.counts.push(i64::try_from(records).unwrap_or(i64::MAX));
+            batch.counts.push(batch.place);
         }
         batch
     }
 
     fn add(&mut self, Admitted { unit, heads, .. }: &Admitted<'l>) {
+        let mut entries = Vec::with_capacity(unit.len());
         for (append, head) in unit.appends.iter().zip(heads) {
             // A guess is looked up, and so is a bare check.
             let is_looked_up = append.expected == ExpectedVersion::Any || append.records.is_empty();
-            let stream = self.stream(&append.stream, *head, is_looked_up);
+            let of_stream = self.stream(&append.stream, *head, is_looked_up);
             let mut done = HashSet::default();
             let mut version = *head;
-            for record in &append.records {
+            for data in &append.records {
                 version = version.next();
-                let is_effect = affecting(record).is_some_and(|step| done.insert(step));
-                let checksum = record.checksum(&append.stream, version);
-                self.records.add(stream, (version, checksum), record, is_effect);
+                self.place = self.place.saturating_add(1);
+                entries.push(Entry {
+                    stream: &append.stream,
+                    of_stream,
+                    place: self.place,
+                    version,
+                    checksum: data.checksum(&append.stream, version),
+                    recorded_at: None,
+                    is_effect: affecting(data).is_some_and(|step| done.insert(step)),
+                    data,
+                });
             }
             if append.stream.is_side() {
                 self.open_steps.note(append, *head);
             }
         }
+        self.records.add(&entries);
     }
 
     /// The place of a stream, from 1. What is demanded of it is where it is before the first append of all.

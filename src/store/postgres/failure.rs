@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind};
 use crate::store::{AppendFailure, transfer};
 
 /// The unique indexes over streams, and over what a step did in one.
-const WALLS: [&str; 2] = ["records_version", "records_effect"];
+const WALLS: [&str; 3] = ["records_version", "records_side_version", "records_effect"];
 /// A lock was not free in time.
 const LOCKED: &str = "55P03";
 /// What a server's own code of ours says: a quorum is demanded, and the server waits for none.

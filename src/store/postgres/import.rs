@@ -6,7 +6,8 @@ use crate::event::Record;
 use crate::hash::{HashMap, HashSet};
 use crate::id::{StepName, TransactionId};
 use crate::partition::PartitionId;
-use crate::store::postgres::record_columns::{RecordColumns, affecting};
+use crate::store::postgres::entry::{Entry, affecting};
+use crate::store::postgres::record_columns::RecordColumns;
 use crate::store::postgres::session::Parameter;
 use crate::store::postgres::types::stored;
 use crate::store::stream_key::StreamKey;
@@ -25,8 +26,6 @@ pub(super) struct Columns<'p> {
     heads: Vec<i64>,
     by_name: HashMap<&'p StreamName, i32>,
     effects_of: HashSet<(&'p StreamName, TransactionId, &'p StepName)>,
-    positions: Vec<i64>,
-    times: Vec<i64>,
     records: RecordColumns<'p>,
 }
 
@@ -39,7 +38,8 @@ impl<'p> Columns<'p> {
             columns.names.push(run.stream.as_str());
             columns.heads.push(stored(run.before.get()));
         }
-        page.records.iter().for_each(|record| columns.add(record));
+        let entries: Vec<_> = page.records.iter().map(|record| columns.entry(record)).collect();
+        columns.records.add(&entries);
         columns
     }
 
@@ -55,20 +55,23 @@ impl<'p> Columns<'p> {
             heads: Vec::new(),
             by_name: HashMap::default(),
             effects_of: HashSet::default(),
-            positions: Vec::new(),
-            times: Vec::new(),
             records: RecordColumns::default(),
         }
     }
 
-    fn add(&mut self, record: &'p Record) {
+    fn entry(&mut self, record: &'p Record) -> Entry<'p> {
         let Record { stream, data, .. } = record;
-        let place = self.by_name.get(stream).copied().unwrap_or(0);
         let affecting = affecting(data).map(|(transaction, step)| (stream, transaction, step));
-        let is_effect = affecting.is_some_and(|step| self.effects_of.insert(step));
-        self.positions.push(stored(record.position.get()));
-        self.times.push(record.recorded_at.as_micros());
-        self.records.add(place, (record.version, record.checksum), data, is_effect);
+        Entry {
+            stream,
+            of_stream: self.by_name.get(stream).copied().unwrap_or(0),
+            place: stored(record.position.get()),
+            version: record.version,
+            checksum: record.checksum,
+            recorded_at: Some(record.recorded_at),
+            is_effect: affecting.is_some_and(|step| self.effects_of.insert(step)),
+            data,
+        }
     }
 
     pub(super) fn parameters(&self) -> Vec<Parameter<'_>> {
@@ -81,8 +84,7 @@ impl<'p> Columns<'p> {
             (&self.keys, Type::BYTEA_ARRAY),
             (&self.names, Type::TEXT_ARRAY),
             (&self.heads, Type::INT8_ARRAY),
-            (&self.positions, Type::INT8_ARRAY),
-            (&self.times, Type::INT8_ARRAY),
+            self.records.times(),
         ];
         all.extend(self.records.parameters());
         all

@@ -26,7 +26,8 @@ pub(super) const SCHEMA: Schema = Schema {
     add: ADD,
     steps: &[
         Migration { number: 1, sql: include_str!("sql/0001_store.sql") },
-        Migration { number: 2, sql: include_str!("sql/0002_rows.sql") },
+        Migration { number: 2, sql: include_str!("sql/0002_copy.sql") },
+        Migration { number: 3, sql: include_str!("sql/0003_rows.sql") },
     ],
     advice: MIGRATE,
 };

@@ -12,6 +12,7 @@
 mod address;
 mod batch;
 mod commit;
+mod entry;
 mod failure;
 mod gather;
 mod gathered;
@@ -36,6 +37,7 @@ mod row;
 mod rows;
 mod schema;
 mod session;
+mod settlement;
 mod shared;
 mod status;
 mod steps;

@@ -1,4 +1,4 @@
-//! A row of the log.
+//! A row of the log: a record, and perhaps the request and the acceptance that follow it.
 
 use bytes::Bytes;
 use tokio_postgres::Row;
@@ -7,13 +7,14 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::event::{Checksum, CodecName, EventType, NewRecord, Record, RecordKind};
+use crate::event::{AcceptedAt, Checksum, CodecName, EventType, NewRecord, Record, RecordKind};
 use crate::id::{Cause, StepName, TransactionId};
 use crate::partition::PartitionId;
 use crate::store::postgres::types::{column, fingerprint, number};
+use crate::store::stream_key;
 use crate::stream::{Position, StreamName, Version};
 
-/// The columns of a record, which stand one after the other behind those that a statement reads beside it.
+/// The columns of a row, which stand one after the other behind those that a statement reads beside it.
 struct Columns<'r> {
     row: &'r Row,
     first: usize,
@@ -35,27 +36,49 @@ const STEP: usize = 13;
 const FINGERPRINT: usize = 14;
 const REQUESTER: usize = 15;
 const PAYLOAD: usize = 16;
+const SIDE_VERSION: usize = 17;
+const REQUEST_NUMBER: usize = 18;
+const REQUEST: Content = Content { checksum: 19, schema: 20, codec: 21, payload: 22 };
+const OUTCOME: Content = Content { checksum: 23, schema: 24, codec: 25, payload: 26 };
+/// The kind of a record that was removed, while those beside it were not.
+const REMOVED: i16 = 0;
+
+/// The columns of what a record has of its own, whichever row it stands in.
+struct Content {
+    checksum: usize,
+    schema: usize,
+    codec: usize,
+    payload: usize,
+}
+
+const OWN: Content = Content { checksum: CHECKSUM, schema: SCHEMA, codec: CODEC, payload: PAYLOAD };
+
+/// What all records of a row share.
+struct Shared {
+    partition: PartitionId,
+    position: u64,
+    version: Version,
+    recorded_at: Timestamp,
+    cause: Option<Cause>,
+    requester: Option<String>,
+}
 
 impl<'r> Columns<'r> {
     fn get<T: FromSql<'r>>(&self, at: usize) -> Result<T> {
         column(self.row, self.first.saturating_add(at))
     }
 
-    fn data(&self) -> Result<NewRecord> {
-        let code = u8::try_from(self.get::<i16>(KIND)?).unwrap_or(u8::MAX);
-        let [first, second] = NUMBERS;
-        let numbers = (number(self.get(first)?), number(self.get(second)?));
-        let schema = u16::try_from(self.get::<i32>(SCHEMA)?);
+    fn shared(&self, position: i64) -> Result<Shared> {
+        let partition = u16::try_from(self.get::<i32>(PARTITION)?);
         let requester: Option<&[u8]> = self.get(REQUESTER)?;
         let requester = requester.map(|bytes| String::from_utf8(bytes.to_vec())).transpose();
-        Ok(NewRecord {
-            kind: RecordKind::from_parts(code, numbers)?,
-            event_type: EventType::stored(self.get::<String>(TYPE)?)?,
-            schema: schema.map_err(|_| Error::corrupt("a schema version is out of range"))?,
-            codec: CodecName::new(self.get::<String>(CODEC)?)?,
+        Ok(Shared {
+            partition: PartitionId::new(partition.map_err(|_| Error::corrupt("no such partition"))?),
+            position: number(position),
+            version: Version::new(number(self.get(VERSION)?)),
+            recorded_at: Timestamp::from_micros(self.get(RECORDED_AT)?),
             cause: self.cause()?,
             requester: requester.map_err(|_| Error::corrupt("a requester's address is not UTF-8"))?,
-            payload: Bytes::copy_from_slice(self.get(PAYLOAD)?),
         })
     }
 
@@ -67,26 +90,113 @@ impl<'r> Columns<'r> {
             fingerprint: fingerprint(self.get(FINGERPRINT)?)?,
         }))
     }
+
+    fn has_settlement(&self) -> Result<bool> {
+        Ok(self.get::<Option<&[u8]>>(OUTCOME.payload)?.is_some())
+    }
+
+    /// The row's own record.
+    fn own(&self, shared: Shared, stream: &str) -> Result<Record> {
+        let code = u8::try_from(self.get::<i16>(KIND)?).unwrap_or(u8::MAX);
+        let [first, second] = NUMBERS;
+        let kind = RecordKind::from_parts(code, (number(self.get(first)?), number(self.get(second)?)))?;
+        let event_type = EventType::stored(self.get::<String>(TYPE)?)?;
+        let requester = if self.has_settlement()? { None } else { shared.requester.clone() };
+        let data = self.data(&OWN, kind, event_type, shared.cause.clone(), requester)?;
+        let place = (StreamName::parse(stream)?, shared.version, 0);
+        self.record(&shared, &OWN, place, data)
+    }
+
+    /// The request and the acceptance that follow it.
+    fn settlement(&self, shared: Shared, stream: &str) -> Result<[Record; 2]> {
+        let cause = shared.cause.clone().ok_or_else(|| Error::corrupt("a request has no cause"))?;
+        let name = stream_key::side_of(stream, cause.transaction);
+        let name = StreamName::parse(&name.ok_or_else(|| Error::corrupt("a side stream has no name"))?)?;
+        let version = Version::new(number(self.get(SIDE_VERSION)?));
+        let aggregate_version = Version::new(number(self.get(REQUEST_NUMBER)?));
+        let requested = RecordKind::Requested { aggregate_version };
+        let accepted = RecordKind::Accepted { version: shared.version, at: AcceptedAt::Back(2) };
+        let record = |content: &Content, kind: RecordKind, requester, (version, behind)| {
+            let event_type = kind.framework_type();
+            let event_type = event_type.ok_or_else(|| Error::corrupt("a request has no type"))?;
+            let data = self.data(content, kind, event_type, Some(cause.clone()), requester)?;
+            self.record(&shared, content, (name.clone(), version, behind), data)
+        };
+        Ok([
+            record(&REQUEST, requested, shared.requester.clone(), (version, 1))?,
+            record(&OUTCOME, accepted, None, (version.next(), 2))?,
+        ])
+    }
+
+    fn data(
+        &self,
+        content: &Content,
+        kind: RecordKind,
+        event_type: EventType,
+        cause: Option<Cause>,
+        requester: Option<String>,
+    ) -> Result<NewRecord> {
+        let schema = u16::try_from(self.get::<i32>(content.schema)?);
+        Ok(NewRecord {
+            kind,
+            event_type,
+            schema: schema.map_err(|_| Error::corrupt("a schema version is out of range"))?,
+            codec: CodecName::new(self.get::<String>(content.codec)?)?,
+            cause,
+            requester,
+            payload: Bytes::copy_from_slice(self.get(content.payload)?),
+        })
+    }
+
+    /// A record so far behind the row's own one.
+    fn record(
+        &self,
+        shared: &Shared,
+        content: &Content,
+        (stream, version, behind): (StreamName, Version, u64),
+        data: NewRecord,
+    ) -> Result<Record> {
+        Ok(Record {
+            stream,
+            version,
+            partition: shared.partition,
+            position: Position::new(shared.position).plus(behind),
+            recorded_at: shared.recorded_at,
+            data,
+            checksum: Checksum(self.get::<i32>(content.checksum)?.cast_unsigned()),
+        })
+    }
 }
 
-/// The record whose columns begin at `first`, unless there is none: what is read beside it has no match.
-pub(super) fn record(row: &Row, first: usize) -> Result<Option<Record>> {
+/// Which records of a row are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// All of them.
+    All,
+    /// Those of the row's own stream.
+    Own,
+    /// Those of the side stream that it has records of, be it its own or not.
+    Side,
+}
+
+/// Adds the records of the row whose columns begin at `first`, in the order of the log; none where what is read beside
+/// them has no match.
+pub(super) fn take(records: &mut Vec<Record>, row: &Row, first: usize, wanted: Wanted) -> Result<()> {
     let columns = Columns { row, first };
-    let Some(position) = columns.get::<Option<i64>>(POSITION)? else { return Ok(None) };
+    let Some(position) = columns.get::<Option<i64>>(POSITION)? else { return Ok(()) };
     let stream: &str = columns.get(STREAM)?;
-    let read = || -> Result<Record> {
-        let partition = u16::try_from(columns.get::<i32>(PARTITION)?);
-        Ok(Record {
-            stream: StreamName::parse(stream)?,
-            version: Version::new(number(columns.get(VERSION)?)),
-            partition: PartitionId::new(partition.map_err(|_| Error::corrupt("no such partition"))?),
-            position: Position::new(number(position)),
-            recorded_at: Timestamp::from_micros(columns.get(RECORDED_AT)?),
-            data: columns.data()?,
-            checksum: Checksum(columns.get::<i32>(CHECKSUM)?.cast_unsigned()),
-        })
+    let mut read = || -> Result<()> {
+        let has_settlement = columns.has_settlement()?;
+        let has_own = columns.get::<i16>(KIND)? != REMOVED;
+        if has_own && (wanted != Wanted::Side || !has_settlement) {
+            records.push(columns.own(columns.shared(position)?, stream)?);
+        }
+        if has_settlement && wanted != Wanted::Own {
+            records.extend(columns.settlement(columns.shared(position)?, stream)?);
+        }
+        Ok(())
     };
-    read().map(Some).map_err(|source| {
+    read().map_err(|source| {
         Error::corrupt(format!("the record at position {position} cannot be read"))
             .in_stream(stream)
             .caused_by(source)

@@ -158,7 +158,7 @@ impl EventStore for PostgresStore {
             (&one_more(limit), Type::INT8),
         ];
         let rows = self.read("reading the log", log_read::READ, &parameters).await?;
-        self.confirmed(partition, log_read::page(&rows, after, limit)?).await
+        self.confirmed(partition, log_read::page(&rows, after, limit, None)?).await
     }
 
     async fn read_types(
@@ -181,7 +181,7 @@ impl EventStore for PostgresStore {
             (&framework, Type::TEXT_ARRAY),
         ];
         let rows = self.read("reading event types", log_read::READ_TYPES, &parameters).await?;
-        self.confirmed(partition, log_read::page(&rows, after, limit)?).await
+        self.confirmed(partition, log_read::page(&rows, after, limit, Some(types))?).await
     }
 
     async fn open_steps(&self, read: OpenStepsRead) -> Result<Vec<OpenStep>> {
@@ -194,11 +194,12 @@ impl EventStore for PostgresStore {
         let partition = self.core.properties.partitions.of(stream.cardinal());
         let session = self.core.holders.session().await?;
         let key = StreamKey::of(stream).to_vec();
-        let parameters: [Parameter<'_>; 4] = [
+        let parameters: [Parameter<'_>; 5] = [
             (&i32::from(partition.get()), Type::INT4),
             (&self.core.quorum, Type::BOOL),
             (&key, Type::BYTEA),
             (&bound(through.get()), Type::INT8),
+            (&stream.as_str(), Type::TEXT),
         ];
         let rows = commit::query(&session, "removing records", TRUNCATE, &parameters).await;
         let rows = rows.map_err(told)?;

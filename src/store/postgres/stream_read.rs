@@ -7,13 +7,13 @@ use crate::error::{Error, Result};
 use crate::event::Record;
 use crate::limits;
 use crate::partition::{PartitionCount, PartitionId};
-use crate::store::postgres::row::record;
+use crate::store::postgres::row::{Wanted, take};
 use crate::store::postgres::session::Parameter;
 use crate::store::postgres::types::column;
 use crate::store::postgres::types::{bound, number};
 use crate::store::stream_key::StreamKey;
 use crate::store::{ReadFrom, StreamPage, StreamRead};
-use crate::stream::{Position, Version};
+use crate::stream::{Position, StreamName, Version};
 
 pub(super) const READ: &str = include_str!("sql/read_streams.sql");
 
@@ -21,6 +21,7 @@ pub(super) const READ: &str = include_str!("sql/read_streams.sql");
 pub(super) struct Reads {
     partitions: Vec<i32>,
     keys: Vec<Vec<u8>>,
+    sides: Vec<bool>,
     after: Vec<i64>,
     before: Vec<Option<i64>>,
     limits: Vec<i64>,
@@ -37,16 +38,18 @@ impl Reads {
         Self {
             partitions: reads.iter().map(of).collect(),
             keys: reads.iter().map(|read| StreamKey::of(&read.stream).to_vec()).collect(),
+            sides: reads.iter().map(|read| is_side(&read.stream)).collect(),
             after: reads.iter().map(|read| from(read).0).collect(),
             before: reads.iter().map(|read| from(read).1).collect(),
             limits: reads.iter().map(limit).collect(),
         }
     }
 
-    pub(super) fn parameters(&self) -> [Parameter<'_>; 5] {
+    pub(super) fn parameters(&self) -> [Parameter<'_>; 6] {
         [
             (&self.partitions, Type::INT4_ARRAY),
             (&self.keys, Type::BYTEA_ARRAY),
+            (&self.sides, Type::BOOL_ARRAY),
             (&self.after, Type::INT8_ARRAY),
             (&self.before, Type::INT8_ARRAY),
             (&self.limits, Type::INT8_ARRAY),
@@ -54,12 +57,17 @@ impl Reads {
     }
 }
 
+/// Whether a stream's records are found by the index of side streams.
+fn is_side(stream: &StreamName) -> bool {
+    StreamKey::of(stream).is_side()
+}
+
 /// Puts the pages together from rows: a sort in the server would be one more way for it to plan the reads.
 pub(super) fn pages(reads: &[StreamRead], mut rows: Vec<Row>) -> Vec<Result<StreamPage>> {
     let mut pages: Vec<_> = reads.iter().map(|_| Ok(StreamPage::empty())).collect();
     let place = |row: &Row| column::<i64>(row, 0).ok().and_then(|place| usize::try_from(place).ok());
-    let version = |row: &Row| column::<Option<i64>>(row, 6).ok().flatten();
-    rows.sort_by_cached_key(|row| (place(row), version(row)));
+    let position = |row: &Row| column::<Option<i64>>(row, 5).ok().flatten();
+    rows.sort_by_cached_key(|row| (place(row), position(row)));
     for of_one in rows.chunk_by(|one, other| place(one) == place(other)) {
         let at = of_one.first().and_then(place).and_then(|place| place.checked_sub(1));
         let Some((read, page)) = at.and_then(|at| reads.get(at).zip(pages.get_mut(at))) else { continue };
@@ -72,12 +80,18 @@ fn page(read: &StreamRead, rows: &[Row]) -> Result<StreamPage> {
     let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(StreamPage::empty()) };
     let floor = Version::new(number(column(first, 1)?));
     let (head, from_snapshot): (Option<i64>, bool) = (column(last, 2)?, column(first, 3)?);
+    let wanted = if is_side(&read.stream) { Wanted::Side } else { Wanted::Own };
     let mut records: Vec<Record> = Vec::with_capacity(rows.len());
     for row in rows {
-        let Some(record) = record(row, 4)? else { continue };
-        check(read, records.last(), &record)?;
-        records.push(record);
+        take(&mut records, row, 4, wanted)?;
     }
+    check(read, &records)?;
+    // The first row may have a record too many in front, the last one behind.
+    if let ReadFrom::After(after) = read.from {
+        records.retain(|record| record.version > after);
+    }
+    let most = read.limit.min(limits::PAGE_RECORDS);
+    records.truncate(most.saturating_add(usize::from(from_snapshot)));
     let reached = records.last().map_or(floor, |record| record.version);
     let head = head.map_or(reached, |head| Version::new(number(head)));
     let snapshot = (from_snapshot && !records.is_empty()).then(|| records.remove(0));
@@ -85,12 +99,14 @@ fn page(read: &StreamRead, rows: &[Row]) -> Result<StreamPage> {
 }
 
 /// A hash stands for the name in the index: whoever follows it compares.
-fn check(read: &StreamRead, before: Option<&Record>, record: &Record) -> Result<()> {
-    if record.stream != read.stream {
-        return Err(Error::corrupt("two streams have one key").expected(&read.stream, &record.stream));
+fn check(read: &StreamRead, records: &[Record]) -> Result<()> {
+    if let Some(other) = records.iter().find(|record| record.stream != read.stream) {
+        return Err(Error::corrupt("two streams have one key").expected(&read.stream, &other.stream));
     }
-    match before {
-        Some(before) if record.version != before.version.next() => {
+    let follows =
+        |pair: &&[Record]| matches!(pair, [before, record] if record.version != before.version.next());
+    match records.windows(2).find(follows) {
+        Some([before, record]) => {
             Err(Error::corrupt("a record is missing").expected(before.version.next(), record.version))
         }
         _ => Ok(()),

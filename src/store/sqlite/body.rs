@@ -102,15 +102,8 @@ fn name<'a>(unit: &Unit, stream: &'a StreamName, causes: &[&Cause]) -> Name<'a> 
         return Name::Full(stream.as_str());
     };
     let before = unit.appends.iter().take_while(|append| append.stream != *stream);
-    let aggregate = before.map(|append| &append.stream).position(|name| is_side_of(base, name));
+    let aggregate = before.map(|append| &append.stream).position(|name| stream_key::is_side_of(base, name));
     aggregate.map_or(Name::Side(base, cause), |aggregate| Name::SideOf(aggregate, cause))
-}
-
-/// Whether a side stream's name without its transaction says that it is one of `aggregate`.
-fn is_side_of(base: &str, aggregate: &StreamName) -> bool {
-    let rest = base.strip_prefix(aggregate.category());
-    let id = rest.and_then(|rest| rest.strip_prefix(StreamName::SIDE_SUFFIX)?.strip_prefix('-'));
-    id == Some(aggregate.id())
 }
 
 fn put_name(bytes: &mut Vec<u8>, name: Name<'_>) {
@@ -233,9 +226,8 @@ impl<'a> Body<'a> {
             }
             2 => {
                 let aggregate = self.appends.get(bytes.count()?).ok_or_else(bad_name)?;
-                let (category, id) = aggregate.stream.split_once('-').ok_or_else(bad_name)?;
                 let transaction = self.transaction(bytes)?;
-                Ok(format!("{category}{}-{id}+{transaction}", StreamName::SIDE_SUFFIX))
+                stream_key::side_of(&aggregate.stream, transaction).ok_or_else(bad_name)
             }
             _ => Err(bad_name()),
         }

@@ -19,8 +19,10 @@ CREATE TABLE sidestream.partitions (
 ) WITH (fillfactor = 10);
 ALTER TABLE sidestream.partitions ALTER COLUMN filler SET STORAGE PLAIN;
 
--- Times are microseconds since 1970. The stream's key begins, in side streams, with the transaction, so that
--- time-ordered ids lie next to each other in the index. The two numbers are those of the kind.
+-- Times are microseconds since 1970. The two numbers are those of the kind. A row holds a record. The request and the
+-- acceptance of a step that follow the last record of its effect, as they do where one unit decided and settled it, stand
+-- in that record's row: `outcome` is there where they are, and in the log they have the next two positions. Whoever looks
+-- for records by SQL finds each by itself in the view sidestream.log.
 CREATE TABLE sidestream.records (
     partition int4 NOT NULL,
     position int8 NOT NULL,
@@ -28,19 +30,37 @@ CREATE TABLE sidestream.records (
     recorded_at int8 NOT NULL,
     number_1 int8 NOT NULL,
     number_2 int8 NOT NULL,
+    -- Of the side stream that the row has records of: the version of the first.
+    side_version int8,
+    -- The aggregate's version in the request.
+    request_number int8,
     checksum int4 NOT NULL,
-    kind int2 NOT NULL,
+    request_checksum int4,
+    outcome_checksum int4,
     schema int4 NOT NULL,
+    request_schema int4,
+    outcome_schema int4,
+    -- 0 where the record was removed, and the request and the acceptance were not.
+    kind int2 NOT NULL,
     is_effect bool NOT NULL,
     transaction uuid,
-    key bytea NOT NULL,
+    -- The record's stream, unless that is a side stream. `stream` is its name in any case.
+    key bytea,
+    -- The side stream that the row has records of. Its key begins with the transaction, so that time-ordered ids lie next
+    -- to each other in the index.
+    side_key bytea,
     stream text COLLATE "C" NOT NULL,
     type text COLLATE "C" NOT NULL,
     codec text COLLATE "C" NOT NULL,
     step text COLLATE "C",
     fingerprint bytea,
+    -- The request's, where the row holds one besides its record.
     requester bytea,
     payload bytea NOT NULL,
+    request_codec text COLLATE "C",
+    request bytea,
+    outcome_codec text COLLATE "C",
+    outcome bytea,
     CONSTRAINT records_position PRIMARY KEY (partition, position)
 );
 
@@ -48,11 +68,37 @@ CREATE TABLE sidestream.records (
 -- unlucky plan then reads a partition for a record, and is kept until somebody analyses the table. So each query can be
 -- served by one index only. Functions that look streams up forbid sorts, which leaves the index that has their order;
 -- the two indexes for types and snapshots are over an expression that only their own queries name.
-CREATE UNIQUE INDEX records_version ON sidestream.records (partition, key, version);
+CREATE UNIQUE INDEX records_version ON sidestream.records (partition, key, version) WHERE key IS NOT NULL;
+CREATE UNIQUE INDEX records_side_version ON sidestream.records (partition, side_key, side_version)
+    WHERE side_key IS NOT NULL;
 -- The second wall behind the expected versions: a step takes effect in a stream at most once.
 CREATE UNIQUE INDEX records_effect ON sidestream.records (partition, transaction, step, key) WHERE is_effect;
 CREATE INDEX records_type ON sidestream.records ((partition + 0), type, position) WHERE kind IN (1, 11);
-CREATE INDEX records_snapshot ON sidestream.records ((partition + 0), key, version) WHERE kind = 4;
+CREATE INDEX records_snapshot ON sidestream.records ((partition + 0), (coalesce(key, side_key)), version)
+    WHERE kind = 4;
+
+-- The name of the side stream that a transaction has beside an aggregate's stream.
+CREATE FUNCTION sidestream.side_stream(stream text, transaction uuid) RETURNS text LANGUAGE sql IMMUTABLE
+AS $$ SELECT overlay(stream PLACING 'Transaction-' FROM strpos(stream, '-') FOR 1) || '+' || transaction $$;
+
+-- The log for people: a line a record.
+CREATE VIEW sidestream.log AS
+SELECT r.partition, r.position, r.recorded_at, r.stream, r.version, r.kind, r.type, r.schema, r.codec, r.transaction,
+    r.step, r.fingerprint, CASE WHEN r.outcome IS NULL THEN r.requester END AS requester, r.number_1, r.number_2,
+    coalesce(r.key, r.side_key) AS key, r.is_effect, r.checksum, r.payload
+FROM sidestream.records r WHERE r.kind > 0
+UNION ALL
+SELECT r.partition, r.position + 1, r.recorded_at, sidestream.side_stream(r.stream, r.transaction), r.side_version,
+    5::int2, '$requested', r.request_schema, r.request_codec, r.transaction,
+    r.step, r.fingerprint, r.requester, r.request_number, 0::int8,
+    r.side_key, false, r.request_checksum, r.request
+FROM sidestream.records r WHERE r.outcome IS NOT NULL
+UNION ALL
+SELECT r.partition, r.position + 2, r.recorded_at, sidestream.side_stream(r.stream, r.transaction), r.side_version + 1,
+    7::int2, '$accepted', r.outcome_schema, r.outcome_codec, r.transaction,
+    r.step, r.fingerprint, NULL, r.version, 2::int8,
+    r.side_key, false, r.outcome_checksum, r.outcome
+FROM sidestream.records r WHERE r.outcome IS NOT NULL;
 
 -- Streams of which the beginning was removed.
 CREATE TABLE sidestream.floors (
@@ -95,51 +141,47 @@ END $$;
 
 -- Appends to some partitions, in rising order, what is demanded to be true of streams (their keys, and the versions that
 -- they are at), whole or not at all: where some are elsewhere, nothing is written, and it is told which, and where they
--- are. Stream k lies in the partition
--- `partitions[of_partition[k]]`. Those of `known` are looked up; the others are to get their first record, and should they
--- be there, the unique index refuses it, and with it the append. Record i belongs to the stream `of_stream[i]`; the records of a partition, `counts` of
--- them, stand together, and get the positions after `bases`. A partition that somebody keeps locked is not waited for
--- long: those before it are locked meanwhile, and the connection is wanted.
+-- are. Stream k lies in the partition `partitions[of_partition[k]]`. Those of `known` are looked up; the others are to get
+-- their first record, and should they be there, the unique index refuses it, and with it the append. Row i belongs to the
+-- stream `of_stream[i]`, and lies so many `places` behind the records before; those of a partition are `counts`. It has
+-- records of the side stream `side_of[i]`: its own where that is its stream, else the request and the outcome `pairs[i]`. A
+-- partition that somebody keeps locked is not waited for long: those before it are locked meanwhile, and the connection
+-- is wanted.
 CREATE FUNCTION sidestream.append(
     partitions int4[], counts int8[], in_quorum bool,
     of_partition int4[], keys bytea[], names text[], heads int8[], known int4[],
-    of_stream int4[], versions int8[], numbers_1 int8[], numbers_2 int8[], checksums int4[], kinds int2[],
+    of_stream int4[], places int8[], versions int8[], side_of int4[], side_versions int8[], pairs int4[],
+    numbers_1 int8[], numbers_2 int8[], checksums int4[], kinds int2[],
     schemas int4[], effects bool[], transactions uuid[], types text[], codecs text[], steps text[],
     fingerprints bytea[], requesters bytea[], payloads bytea[],
+    request_numbers int8[], request_checksums int4[], request_schemas int4[], request_codecs text[], requests bytea[],
+    outcome_checksums int4[], outcome_schemas int4[], outcome_codecs text[], outcomes bytea[],
     OUT bases int8[], OUT times int8[], OUT elsewhere int4[], OUT stands int8[]
 ) LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan SET enable_sort = off SET enable_seqscan = off
 SET enable_hashjoin = off SET enable_mergejoin = off SET lock_timeout = '50ms' AS $$
 DECLARE
-    count int8 := 0;
-    base int8;
-    at int8;
-    found_mark int2;
-    -- What the place of a record is to be raised by to be its position.
-    shifts int8[];
+    worst_mark int2;
 BEGIN
     -- Most calls are durable by themselves, and no quorum is demanded of them: asking here spares them a call.
     IF in_quorum OR current_setting('synchronous_commit') <> 'on' THEN
         PERFORM sidestream.demand_durability(in_quorum);
     END IF;
-    bases := array_fill(NULL::int8, ARRAY[cardinality(partitions)]);
-    times := bases;
-    FOR place IN 1 .. cardinality(partitions) LOOP
-        -- The lock, the positions and the time in one statement.
+    -- The locks, the positions and the times in one statement. The rows are found by their key, one after the other and in
+    -- rising order, whichever of the two the join begins with: nobody waits in a circle.
+    WITH moved AS (
         UPDATE sidestream.partitions p
-            SET position = p.position + counts[place], recorded_at = greatest(p.recorded_at, sidestream.now_micros())
-            WHERE p.partition = partitions[place]
-            RETURNING p.position - counts[place], p.recorded_at, p.mark INTO base, at, found_mark;
-        IF NOT FOUND THEN
-            RAISE EXCEPTION 'partition % does not exist', partitions[place] USING ERRCODE = 'no_data_found';
-        END IF;
-        IF found_mark > 1 THEN
-            PERFORM sidestream.refuse_mark(found_mark);
-        END IF;
-        bases[place] := base;
-        times[place] := at;
-        shifts[place] := base - count;
-        count := count + counts[place];
-    END LOOP;
+            SET position = p.position + w.count, recorded_at = greatest(p.recorded_at, sidestream.now_micros())
+            FROM unnest(partitions, counts) WITH ORDINALITY AS w(partition, count, place)
+            WHERE p.partition = w.partition
+            RETURNING w.place, p.position - w.count AS base, p.recorded_at, p.mark)
+    SELECT array_agg(m.base ORDER BY m.place), array_agg(m.recorded_at ORDER BY m.place), max(m.mark)
+        INTO bases, times, worst_mark FROM moved m;
+    IF coalesce(cardinality(bases), 0) < cardinality(partitions) THEN
+        RAISE EXCEPTION 'one of the partitions % does not exist', partitions USING ERRCODE = 'no_data_found';
+    END IF;
+    IF worst_mark > 1 THEN
+        PERFORM sidestream.refuse_mark(worst_mark);
+    END IF;
     -- Statements of their own: they have to see what was committed while the locks were waited for.
     IF cardinality(known) > 0 THEN
         SELECT array_agg(w.k), array_agg(w.head) INTO elsewhere, stands FROM (
@@ -147,6 +189,9 @@ BEGIN
                 (SELECT r.version FROM sidestream.records r
                     WHERE r.partition = partitions[of_partition[k]] AND r.key = keys[k]
                     ORDER BY r.version DESC LIMIT 1),
+                (SELECT r.side_version + (r.outcome IS NOT NULL)::int FROM sidestream.records r
+                    WHERE r.partition = partitions[of_partition[k]] AND r.side_key = keys[k]
+                    ORDER BY r.side_version DESC LIMIT 1),
                 (SELECT f.floor FROM sidestream.floors f
                     WHERE f.partition = partitions[of_partition[k]] AND f.key = keys[k]),
                 0) AS head
@@ -168,22 +213,30 @@ BEGIN
         RETURN;
     END IF;
     INSERT INTO sidestream.records (
-        partition, position, version, recorded_at, number_1, number_2, checksum, kind, schema, is_effect,
-        transaction, key, stream, type, codec, step, fingerprint, requester, payload)
-    SELECT partitions[of_partition[of_stream[i]]], shifts[of_partition[of_stream[i]]] + i, versions[i],
-        times[of_partition[of_stream[i]]], numbers_1[i], numbers_2[i], checksums[i], kinds[i], schemas[i],
-        effects[i], transactions[i], keys[of_stream[i]], names[of_stream[i]], types[i], codecs[i], steps[i],
-        fingerprints[i], requesters[i], payloads[i]
-    FROM generate_series(1, count::int4) AS i;
+        partition, position, version, recorded_at, number_1, number_2, side_version, request_number, checksum,
+        request_checksum, outcome_checksum, schema, request_schema, outcome_schema, kind, is_effect, transaction,
+        key, side_key, stream, type, codec, step, fingerprint, requester, payload,
+        request_codec, request, outcome_codec, outcome)
+    SELECT partitions[r.part], bases[r.part] + places[r.i], versions[r.i], times[r.part], numbers_1[r.i], numbers_2[r.i],
+        side_versions[r.i], request_numbers[r.pair], checksums[r.i], request_checksums[r.pair],
+        outcome_checksums[r.pair], schemas[r.i], request_schemas[r.pair], outcome_schemas[r.pair], kinds[r.i], effects[r.i],
+        transactions[r.i], CASE WHEN r.side <> r.stream THEN keys[r.stream] END, keys[r.side], names[r.stream],
+        types[r.i], codecs[r.i], steps[r.i], fingerprints[r.i], requesters[r.i], payloads[r.i],
+        request_codecs[r.pair], requests[r.pair], outcome_codecs[r.pair], outcomes[r.pair]
+    -- A subquery with an offset stays one: what is looked up in two steps is looked up once a row.
+    FROM (SELECT i, of_stream[i] AS stream, of_partition[of_stream[i]] AS part, side_of[i] AS side, pairs[i] AS pair
+        FROM generate_series(1, cardinality(of_stream)) AS i OFFSET 0) r;
 END $$;
 
--- Where streams are, in the order of their keys.
+-- Where streams are, in the order of their keys. Side streams have an index of their own.
 CREATE FUNCTION sidestream.heads(in_partition int4, keys bytea[]) RETURNS int8[]
 LANGUAGE plpgsql VOLATILE SET enable_sort = off SET enable_seqscan = off AS $$
 BEGIN
     RETURN (SELECT coalesce(array_agg(coalesce(
         (SELECT r.version FROM sidestream.records r
             WHERE r.partition = in_partition AND r.key = k.key ORDER BY r.version DESC LIMIT 1),
+        (SELECT r.side_version + (r.outcome IS NOT NULL)::int FROM sidestream.records r
+            WHERE r.partition = in_partition AND r.side_key = k.key ORDER BY r.side_version DESC LIMIT 1),
         (SELECT f.floor FROM sidestream.floors f WHERE f.partition = in_partition AND f.key = k.key),
         0) ORDER BY k.place), '{}')
     FROM unnest(keys) WITH ORDINALITY AS k(key, place));
@@ -232,9 +285,12 @@ END $$;
 CREATE FUNCTION sidestream.append_tracked(
     partitions int4[], counts int8[], in_quorum bool,
     of_partition int4[], keys bytea[], names text[], heads int8[], known int4[],
-    of_stream int4[], versions int8[], numbers_1 int8[], numbers_2 int8[], checksums int4[], kinds int2[],
+    of_stream int4[], places int8[], versions int8[], side_of int4[], side_versions int8[], pairs int4[],
+    numbers_1 int8[], numbers_2 int8[], checksums int4[], kinds int2[],
     schemas int4[], effects bool[], transactions uuid[], types text[], codecs text[], steps text[],
     fingerprints bytea[], requesters bytea[], payloads bytea[],
+    request_numbers int8[], request_checksums int4[], request_schemas int4[], request_codecs text[], requests bytea[],
+    outcome_checksums int4[], outcome_schemas int4[], outcome_codecs text[], outcomes bytea[],
     open_keys bytea[], open_streams text[], open_categories text[], open_transactions uuid[], open_steps text[],
     open_fingerprints bytea[], open_versions int8[], open_scanned int8[], open_resumed int4[],
     resumed_keys bytea[], resumed_scanned int8[], resumed_times int4[],
@@ -243,9 +299,10 @@ CREATE FUNCTION sidestream.append_tracked(
 ) LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     SELECT a.bases, a.times, a.elsewhere, a.stands INTO bases, times, elsewhere, stands FROM sidestream.append(
-        partitions, counts, in_quorum, of_partition, keys, names, heads, known, of_stream, versions, numbers_1,
-        numbers_2, checksums, kinds, schemas, effects, transactions, types, codecs, steps, fingerprints, requesters,
-        payloads) a;
+        partitions, counts, in_quorum, of_partition, keys, names, heads, known, of_stream, places, versions, side_of,
+        side_versions, pairs, numbers_1, numbers_2, checksums, kinds, schemas, effects, transactions, types, codecs,
+        steps, fingerprints, requesters, payloads, request_numbers, request_checksums, request_schemas,
+        request_codecs, requests, outcome_checksums, outcome_schemas, outcome_codecs, outcomes) a;
     IF elsewhere IS NULL THEN
         PERFORM sidestream.track_steps(
             partitions[1], times[1], open_keys, open_streams, open_categories, open_transactions, open_steps,
@@ -261,7 +318,7 @@ $$;
 
 -- Removes the records of a stream at and before a version. Answers the head, and the floor that there is now;
 -- nothing is removed where the version is above the head.
-CREATE FUNCTION sidestream.truncate(in_partition int4, in_quorum bool, in_key bytea, in_through int8,
+CREATE FUNCTION sidestream.truncate(in_partition int4, in_quorum bool, in_key bytea, in_through int8, in_stream text,
     OUT head int8, OUT floor int8
 ) LANGUAGE plpgsql VOLATILE SET enable_sort = off SET enable_seqscan = off SET lock_timeout = '10s' AS $$
 DECLARE
@@ -279,13 +336,47 @@ BEGIN
         RETURN;
     END IF;
     floor := in_through;
-    INSERT INTO sidestream.floors
-        (SELECT in_partition, in_key, in_through, r.stream FROM sidestream.records r
-            WHERE r.partition = in_partition AND r.key = in_key AND r.version <= in_through
-            ORDER BY r.version LIMIT 1)
+    INSERT INTO sidestream.floors (partition, key, floor, stream) VALUES (in_partition, in_key, in_through, in_stream)
         ON CONFLICT (partition, key) DO UPDATE SET floor = excluded.floor;
+    -- Of a row that has records of two streams the other's stay.
+    UPDATE sidestream.records d SET kind = 0, key = NULL, is_effect = false, payload = ''
+        WHERE d.outcome IS NOT NULL AND d.ctid = ANY (ARRAY(SELECT r.ctid FROM sidestream.records r
+            WHERE r.partition = in_partition AND r.key = in_key AND r.version <= in_through ORDER BY r.version));
     DELETE FROM sidestream.records d WHERE d.ctid = ANY (ARRAY(SELECT r.ctid FROM sidestream.records r
         WHERE r.partition = in_partition AND r.key = in_key AND r.version <= in_through ORDER BY r.version));
+    PERFORM sidestream.truncate_side(in_partition, in_key, in_through, in_stream);
+END $$;
+
+-- Removes the records of a side stream at and before a version, row by row: such a stream is short.
+CREATE FUNCTION sidestream.truncate_side(in_partition int4, in_key bytea, in_through int8, in_stream text)
+RETURNS void LANGUAGE plpgsql VOLATILE SET enable_sort = off SET enable_seqscan = off AS $$
+DECLARE
+    found sidestream.records;
+BEGIN
+    FOR found IN SELECT * FROM sidestream.records r
+        WHERE r.partition = in_partition AND r.side_key = in_key AND r.side_version <= in_through
+        ORDER BY r.side_version
+    LOOP
+        IF found.key IS NULL THEN
+            DELETE FROM sidestream.records r WHERE r.partition = in_partition AND r.position = found.position;
+        ELSE
+            UPDATE sidestream.records r
+                SET side_key = NULL, side_version = NULL, requester = NULL, request_number = NULL,
+                    request_checksum = NULL, request_schema = NULL, request_codec = NULL, request = NULL,
+                    outcome_checksum = NULL, outcome_schema = NULL, outcome_codec = NULL, outcome = NULL
+                WHERE r.partition = in_partition AND r.position = found.position;
+        END IF;
+        -- An acceptance of which only the request goes gets a row of its own.
+        IF found.outcome IS NOT NULL AND found.side_version = in_through THEN
+            INSERT INTO sidestream.records (
+                partition, position, version, recorded_at, number_1, number_2, side_version, checksum, schema, kind,
+                is_effect, transaction, side_key, stream, type, codec, step, fingerprint, payload)
+            VALUES (
+                in_partition, found.position + 2, in_through + 1, found.recorded_at, found.version, 2, in_through + 1,
+                found.outcome_checksum, found.outcome_schema, 7, false, found.transaction, in_key, in_stream,
+                '$accepted', found.outcome_codec, found.step, found.fingerprint, found.outcome);
+        END IF;
+    END LOOP;
 END $$;
 
 -- Where all partitions are. Its commit writes, and so waits for the quorum: then all that it saw is on the quorum, too.
@@ -299,143 +390,56 @@ BEGIN
     RETURN positions;
 END $$;
 
--- Parts of streams, many at once, in any order. Of a read with `before` the part starts at the latest snapshot before it. A
--- function, so that its plan is made once for a connection.
+-- Parts of streams, many at once, in any order. Of a read with `before` the part starts at the latest snapshot before it.
+-- Of a side stream those rows are given that have a record of it there, whatever else they have. A function, so that its
+-- plan is made once for a connection.
 CREATE FUNCTION sidestream.read_streams(
-    in_partitions int4[], in_keys bytea[], in_after int8[], in_before int8[], in_most int8[]
+    in_partitions int4[], in_keys bytea[], in_sides bool[], in_after int8[], in_before int8[], in_most int8[]
 ) RETURNS TABLE (
     place int8, floor int8, head int8, from_snapshot bool,
     partition int4, "position" int8, version int8, recorded_at int8, number_1 int8, number_2 int8, checksum int4,
     kind int2, schema int4, transaction uuid, stream text, type text, codec text, step text, fingerprint bytea,
-    requester bytea, payload bytea
+    requester bytea, payload bytea,
+    side_version int8, request_number int8, request_checksum int4, request_schema int4, request_codec text,
+    request bytea, outcome_checksum int4, outcome_schema int4, outcome_codec text, outcome bytea
 ) LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan SET enable_sort = off SET enable_seqscan = off
 SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    SELECT s.place, coalesce(f.floor, 0) AS floor, l.version AS head,
-        snap.version IS NOT NULL AS from_snapshot,
+    SELECT s.place, coalesce(f.floor, 0) AS floor, l.version AS head, snap.version IS NOT NULL AS from_snapshot,
         r.partition, r.position, r.version, r.recorded_at, r.number_1, r.number_2, r.checksum, r.kind, r.schema,
-        r.transaction, r.stream, r.type, r.codec, r.step, r.fingerprint, r.requester, r.payload
-    FROM unnest(in_partitions, in_keys, in_after, in_before, in_most) WITH ORDINALITY
-        AS s(partition, key, after, before, most, place)
+        r.transaction, r.stream, r.type, r.codec, r.step, r.fingerprint, r.requester, r.payload,
+        r.side_version, r.request_number, r.request_checksum, r.request_schema, r.request_codec, r.request,
+        r.outcome_checksum, r.outcome_schema, r.outcome_codec, r.outcome
+    FROM unnest(in_partitions, in_keys, in_sides, in_after, in_before, in_most) WITH ORDINALITY
+        AS s(partition, key, is_side, after, before, most, place)
     LEFT JOIN LATERAL (SELECT f.floor FROM sidestream.floors f
         WHERE f.partition = s.partition AND f.key = s.key) f ON true
     LEFT JOIN LATERAL (SELECT n.version FROM sidestream.records n
-        WHERE s.before IS NOT NULL AND n.partition + 0 = s.partition AND n.key = s.key AND n.version < s.before AND n.kind = 4
+        WHERE s.before IS NOT NULL AND n.partition + 0 = s.partition AND coalesce(n.key, n.side_key) = s.key
+            AND n.version < s.before AND n.kind = 4
         ORDER BY n.version DESC LIMIT 1) snap ON true
-    LEFT JOIN LATERAL (SELECT r.* FROM sidestream.records r
-        WHERE r.partition = s.partition AND r.key = s.key AND r.version > coalesce(snap.version - 1, s.after)
-        ORDER BY r.version LIMIT s.most + (snap.version IS NOT NULL)::int) r ON true
+    LEFT JOIN LATERAL (
+        (SELECT r.*, r.version AS last FROM sidestream.records r
+            WHERE NOT s.is_side AND r.partition = s.partition AND r.key = s.key
+                AND r.version > coalesce(snap.version - 1, s.after)
+            ORDER BY r.version LIMIT s.most + (snap.version IS NOT NULL)::int)
+        UNION ALL
+        (SELECT r.*, r.side_version + (r.outcome IS NOT NULL)::int AS last FROM sidestream.records r
+            WHERE s.is_side AND r.partition = s.partition AND r.side_key = s.key
+                AND r.side_version >= coalesce(snap.version - 1, s.after)
+                AND r.side_version + (r.outcome IS NOT NULL)::int > coalesce(snap.version - 1, s.after)
+            ORDER BY r.side_version LIMIT s.most + (snap.version IS NOT NULL)::int)
+    ) r ON true
     -- Whoever read to the end knows the head: it is looked for where nothing was found, and behind a full page.
-    LEFT JOIN LATERAL (SELECT l.version FROM sidestream.records l
-        WHERE (r.version IS NULL AND (s.after > 0 OR s.most = 0)
-            OR r.version >= coalesce(snap.version, greatest(s.after, f.floor)) + s.most)
-            AND l.partition = s.partition AND l.key = s.key
-        ORDER BY l.version DESC LIMIT 1) l ON true;
-END $$;
-
--- Moving a store. Marks it: the locks are those of the writers, so whoever was under way has ended, and whoever comes
--- finds the mark.
-CREATE FUNCTION sidestream.set_mark(in_quorum bool, in_mark int2, in_place text) RETURNS void
-LANGUAGE plpgsql VOLATILE AS $$
-BEGIN
-    PERFORM sidestream.demand_durability(in_quorum);
-    PERFORM 1 FROM sidestream.partitions p ORDER BY p.partition FOR UPDATE;
-    UPDATE sidestream.partitions SET mark = in_mark;
-    DELETE FROM sidestream.meta m WHERE m.key = 'move';
-    INSERT INTO sidestream.meta (key, value) SELECT 'move', in_place WHERE in_place <> '';
-END $$;
-
--- Makes an empty store a copy under way, of another one's id. Answers whether it was empty.
-CREATE FUNCTION sidestream.become_copy(in_id text) RETURNS bool LANGUAGE plpgsql VOLATILE AS $$
-BEGIN
-    PERFORM 1 FROM sidestream.partitions p ORDER BY p.partition FOR UPDATE;
-    IF EXISTS (SELECT FROM sidestream.partitions p WHERE p.position > 0 OR p.mark > 0) THEN
-        RETURN false;
-    END IF;
-    UPDATE sidestream.meta m SET value = in_id WHERE m.key = 'id';
-    UPDATE sidestream.partitions SET mark = 3;
-    RETURN true;
-END $$;
-
--- Locks a partition that takes in a copy.
-CREATE FUNCTION sidestream.lock_copy(in_partition int4, in_quorum bool) RETURNS int8 LANGUAGE plpgsql VOLATILE AS $$
-DECLARE
-    stands int8;
-    found_mark int2;
-BEGIN
-    PERFORM sidestream.demand_durability(in_quorum);
-    SELECT p.position, p.mark INTO stands, found_mark
-        FROM sidestream.partitions p WHERE p.partition = in_partition FOR UPDATE;
-    IF found_mark IS DISTINCT FROM 3 THEN
-        RAISE EXCEPTION 'the store is no copy under way' USING ERRCODE = 'SS120';
-    END IF;
-    RETURN stands;
-END $$;
-
--- Takes in the next part of a partition's log, whole or not at all: not where the copy `stands` elsewhere than
--- `in_after`, or a stream is not at the version in `heads`.
-CREATE FUNCTION sidestream.import(
-    in_partition int4, in_quorum bool, in_after int8, in_through int8, in_at int8,
-    keys bytea[], names text[], heads int8[], positions int8[], times int8[],
-    of_stream int4[], versions int8[], numbers_1 int8[], numbers_2 int8[], checksums int4[], kinds int2[],
-    schemas int4[], effects bool[], transactions uuid[], types text[], codecs text[], steps text[],
-    fingerprints bytea[], requesters bytea[], payloads bytea[],
-    OUT stands int8, OUT elsewhere int8[]
-) LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan SET enable_sort = off SET enable_seqscan = off AS $$
-BEGIN
-    stands := sidestream.lock_copy(in_partition, in_quorum);
-    IF stands <> in_after THEN
-        RETURN;
-    END IF;
-    elsewhere := sidestream.heads(in_partition, keys);
-    IF elsewhere IS DISTINCT FROM heads THEN
-        RETURN;
-    END IF;
-    elsewhere := NULL;
-    INSERT INTO sidestream.records (
-        partition, position, version, recorded_at, number_1, number_2, checksum, kind, schema, is_effect,
-        transaction, key, stream, type, codec, step, fingerprint, requester, payload)
-    SELECT in_partition, r.position, r.version, r.at, r.number_1, r.number_2, r.checksum, r.kind, r.schema,
-        -- A page may begin in the middle of a step's effect.
-        r.effect AND NOT (r.place = 1 AND coalesce((SELECT b.key = keys[r.stream]
-                AND b.transaction = r.transaction AND b.step = r.step AND b.kind = ANY (ARRAY[1, 2, 3]::int2[])
-            FROM sidestream.records b WHERE b.partition = in_partition AND b.position = in_after
-            ORDER BY b.position LIMIT 1), false)),
-        r.transaction, keys[r.stream], names[r.stream], r.type, r.codec, r.step, r.fingerprint,
-        r.requester, r.payload
-    FROM unnest(positions, times, of_stream, versions, numbers_1, numbers_2, checksums, kinds, schemas, effects,
-        transactions, types, codecs, steps, fingerprints, requesters, payloads) WITH ORDINALITY
-        AS r(position, at, stream, version, number_1, number_2, checksum, kind, schema, effect,
-        transaction, type, codec, step, fingerprint, requester, payload, place);
-    UPDATE sidestream.partitions p SET position = in_through, recorded_at = in_at WHERE p.partition = in_partition;
-END $$;
-
--- Takes in floors, before any record.
-CREATE FUNCTION sidestream.import_floors(
-    in_quorum bool, in_partitions int4[], in_keys bytea[], in_streams text[], in_floors int8[]
-) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
-BEGIN
-    PERFORM sidestream.lock_copy(0, in_quorum);
-    INSERT INTO sidestream.floors (partition, key, floor, stream)
-        SELECT * FROM unnest(in_partitions, in_keys, in_floors, in_streams)
-        ON CONFLICT (partition, key) DO UPDATE SET floor = excluded.floor;
-END $$;
-
--- Takes in open steps; the first ones replace all that are there.
-CREATE FUNCTION sidestream.import_steps(
-    in_quorum bool, is_first bool, in_partitions int4[], in_keys bytea[], in_streams text[], in_categories text[],
-    in_transactions uuid[], in_steps text[], in_fingerprints bytea[], in_versions int8[], in_scanned int8[],
-    in_resumed int4[], in_requested int8[], in_touched int8[]
-) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
-BEGIN
-    PERFORM sidestream.lock_copy(0, in_quorum);
-    IF is_first THEN
-        DELETE FROM sidestream.open_steps;
-    END IF;
-    INSERT INTO sidestream.open_steps (partition, key, stream, category, transaction, step, fingerprint,
-            aggregate_version, scanned_to, resumed, requested_at, touched_at)
-        SELECT * FROM unnest(in_partitions, in_keys, in_streams, in_categories, in_transactions, in_steps,
-            in_fingerprints, in_versions, in_scanned, in_resumed, in_requested, in_touched);
+    LEFT JOIN LATERAL (SELECT coalesce(
+            (SELECT l.version FROM sidestream.records l
+                WHERE NOT s.is_side AND l.partition = s.partition AND l.key = s.key
+                ORDER BY l.version DESC LIMIT 1),
+            (SELECT l.side_version + (l.outcome IS NOT NULL)::int FROM sidestream.records l
+                WHERE s.is_side AND l.partition = s.partition AND l.side_key = s.key
+                ORDER BY l.side_version DESC LIMIT 1)) AS version
+        WHERE (r.last IS NULL AND (s.after > 0 OR s.most = 0))
+            OR r.last >= coalesce(snap.version, greatest(s.after, f.floor)) + s.most) l ON true;
 END $$;

@@ -5,4 +5,5 @@ SELECT bases, times, elsewhere, stands, CASE WHEN elsewhere IS NULL THEN pg_noti
         FROM unnest($1, bases, $2) AS u(partition, base, count) WHERE u.base IS NOT NULL) ELSE '' END) END
 FROM sidestream.append_tracked(
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-    $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36)
+    $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40,
+    $41, $42, $43, $44, $45, $46, $47, $48, $49)

@@ -1,8 +1,13 @@
+-- The first row may have records on both sides of the place where the page begins.
 SELECT p.position AS head,
     r.partition, r.position, r.version, r.recorded_at, r.number_1, r.number_2, r.checksum, r.kind, r.schema,
-    r.transaction, r.stream, r.type, r.codec, r.step, r.fingerprint, r.requester, r.payload
+    r.transaction, r.stream, r.type, r.codec, r.step, r.fingerprint, r.requester, r.payload,
+    r.side_version, r.request_number, r.request_checksum, r.request_schema, r.request_codec, r.request,
+    r.outcome_checksum, r.outcome_schema, r.outcome_codec, r.outcome
 FROM sidestream.partitions p
 LEFT JOIN LATERAL (SELECT r.* FROM sidestream.records r
-    WHERE r.partition = $1 AND r.position > $2 ORDER BY r.position LIMIT $3) r ON true
+    WHERE r.partition = $1 AND r.position > $2 - 2
+        AND r.position + CASE WHEN r.outcome IS NULL THEN 0 ELSE 2 END > $2
+    ORDER BY r.position LIMIT $3) r ON true
 WHERE p.partition = $1
 ORDER BY r.position

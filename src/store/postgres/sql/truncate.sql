@@ -1,1 +1,1 @@
-SELECT head, floor FROM sidestream.truncate($1, $2, $3, $4)
+SELECT head, floor FROM sidestream.truncate($1, $2, $3, $4, $5)

@@ -103,7 +103,7 @@ BEGIN
         WHERE p.partition = ANY (in_partitions);
 END $$;
 
--- As in the first step; and rows, too, are written by nobody any more who does not find the mark.
+-- As before; and rows, too, are written by nobody any more who does not find the mark.
 CREATE OR REPLACE FUNCTION sidestream.set_mark(in_quorum bool, in_mark int2, in_place text) RETURNS void
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
