@@ -22,7 +22,7 @@ fn partitions(url: &str) -> u16 {
 fn the_schema_is_made_once_and_it_is_said_what_was_done() {
     let Some(database) = Database::new() else { return };
     let told = |more: &[&str]| migrate(&[&["--store", &database.url], more].concat());
-    assert_eq!(told(&[]).succeeded().stdout, "schema sidestream: 2 steps applied, 16 partitions\n");
+    assert_eq!(told(&[]).succeeded().stdout, "schema sidestream: 3 steps applied, 16 partitions\n");
     assert_eq!(told(&[]).succeeded().stdout, "schema sidestream: up to date, 16 partitions\n");
     let report = told(&["--roles", "--json"]).json();
     assert_eq!(report, json!({"steps_applied": 0, "partitions": 16, "roles": true}));
