@@ -8,7 +8,7 @@ use crate::store::postgres::failure;
 use crate::store::postgres::gathered::Carrier;
 use crate::store::postgres::pool::Lent;
 use crate::store::postgres::shared::Core;
-use crate::store::postgres::stream_read::{READ, Reads, pages, seen};
+use crate::store::postgres::stream_read::{Reads, pages, seen};
 use crate::store::{StreamPage, StreamRead};
 
 /// The answers to some reads.
@@ -58,10 +58,10 @@ impl Core {
     async fn read(&self, session: Lent, reads: &[StreamRead]) -> Result<Pages> {
         let partitions = self.properties.partitions;
         let columns = Reads::new(reads, partitions);
-        let rows = session.query(READ, &columns.parameters()).await;
+        let rows = session.query(columns.sql(), &columns.parameters()).await;
         let rows = rows.map_err(|source| failure::of("reading streams", source))?;
         drop(session);
-        let pages = pages(reads, rows);
+        let pages = pages(reads, &columns, rows);
         if self.quorum {
             self.confirmed.demand(&self.readers, &seen(reads, &pages, partitions)).await?;
         }

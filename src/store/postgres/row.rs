@@ -96,19 +96,18 @@ impl<'r> Columns<'r> {
     }
 
     /// The row's own record.
-    fn own(&self, shared: Shared, stream: &str) -> Result<Record> {
+    fn own(&self, shared: &Shared, stream: &str, requester: Option<String>) -> Result<Record> {
         let code = u8::try_from(self.get::<i16>(KIND)?).unwrap_or(u8::MAX);
         let [first, second] = NUMBERS;
         let kind = RecordKind::from_parts(code, (number(self.get(first)?), number(self.get(second)?)))?;
         let event_type = EventType::stored(self.get::<String>(TYPE)?)?;
-        let requester = if self.has_settlement()? { None } else { shared.requester.clone() };
         let data = self.data(&OWN, kind, event_type, shared.cause.clone(), requester)?;
         let place = (StreamName::parse(stream)?, shared.version, 0);
-        self.record(&shared, &OWN, place, data)
+        self.record(shared, &OWN, place, data)
     }
 
     /// The request and the acceptance that follow it.
-    fn settlement(&self, shared: Shared, stream: &str) -> Result<[Record; 2]> {
+    fn settlement(&self, shared: &Shared, stream: &str) -> Result<[Record; 2]> {
         let cause = shared.cause.clone().ok_or_else(|| Error::corrupt("a request has no cause"))?;
         let name = stream_key::side_of(stream, cause.transaction);
         let name = StreamName::parse(&name.ok_or_else(|| Error::corrupt("a side stream has no name"))?)?;
@@ -120,7 +119,7 @@ impl<'r> Columns<'r> {
             let event_type = kind.framework_type();
             let event_type = event_type.ok_or_else(|| Error::corrupt("a request has no type"))?;
             let data = self.data(content, kind, event_type, Some(cause.clone()), requester)?;
-            self.record(&shared, content, (name.clone(), version, behind), data)
+            self.record(shared, content, (name.clone(), version, behind), data)
         };
         Ok([
             record(&REQUEST, requested, shared.requester.clone(), (version, 1))?,
@@ -173,7 +172,7 @@ impl<'r> Columns<'r> {
 pub(super) enum Wanted {
     /// All of them.
     All,
-    /// Those of the row's own stream.
+    /// The row's own, where nothing else of it was read.
     Own,
     /// Those of the side stream that it has records of, be it its own or not.
     Side,
@@ -186,13 +185,15 @@ pub(super) fn take(records: &mut Vec<Record>, row: &Row, first: usize, wanted: W
     let Some(position) = columns.get::<Option<i64>>(POSITION)? else { return Ok(()) };
     let stream: &str = columns.get(STREAM)?;
     let mut read = || -> Result<()> {
-        let has_settlement = columns.has_settlement()?;
+        let shared = columns.shared(position)?;
+        let has_settlement = wanted != Wanted::Own && columns.has_settlement()?;
         let has_own = columns.get::<i16>(KIND)? != REMOVED;
         if has_own && (wanted != Wanted::Side || !has_settlement) {
-            records.push(columns.own(columns.shared(position)?, stream)?);
+            let requester = if has_settlement { None } else { shared.requester.clone() };
+            records.push(columns.own(&shared, stream, requester)?);
         }
-        if has_settlement && wanted != Wanted::Own {
-            records.extend(columns.settlement(columns.shared(position)?, stream)?);
+        if has_settlement {
+            records.extend(columns.settlement(&shared, stream)?);
         }
         Ok(())
     };

@@ -11,17 +11,25 @@ use crate::store::postgres::row::{Wanted, take};
 use crate::store::postgres::session::Parameter;
 use crate::store::postgres::types::column;
 use crate::store::postgres::types::{bound, number};
-use crate::store::stream_key::StreamKey;
+use crate::store::stream_key::{self, StreamKey};
 use crate::store::{ReadFrom, StreamPage, StreamRead};
 use crate::stream::{Position, StreamName, Version};
 
-pub(super) const READ: &str = include_str!("sql/read_streams.sql");
+const READ: &str = include_str!("sql/read_streams.sql");
+const READ_ALL: &str = include_str!("sql/read_all_streams.sql");
 
-/// Reads, as columns.
+/// Reads, those of side streams behind the others: they have an index of their own.
 pub(super) struct Reads {
+    /// By place in the columns: which read it is.
+    order: Vec<usize>,
+    others: Columns,
+    sides: Columns,
+}
+
+/// Reads as columns.
+struct Columns {
     partitions: Vec<i32>,
     keys: Vec<Vec<u8>>,
-    sides: Vec<bool>,
     after: Vec<i64>,
     before: Vec<Option<i64>>,
     limits: Vec<i64>,
@@ -29,6 +37,36 @@ pub(super) struct Reads {
 
 impl Reads {
     pub(super) fn new(reads: &[StreamRead], partitions: PartitionCount) -> Self {
+        let reads_of_sides = |at: &usize| reads.get(*at).is_some_and(|read| is_side(&read.stream));
+        let (sides, mut order): (Vec<usize>, Vec<usize>) = (0..reads.len()).partition(reads_of_sides);
+        let columns = |places: &[usize]| {
+            let of_these: Vec<_> = places.iter().filter_map(|at| reads.get(*at)).collect();
+            Columns::new(&of_these, partitions)
+        };
+        let (others, of_sides) = (columns(&order), columns(&sides));
+        order.extend(sides);
+        Self { order, others, sides: of_sides }
+    }
+
+    /// The statement that reads them, as of one moment.
+    pub(super) fn sql(&self) -> &'static str {
+        if self.sides.keys.is_empty() { READ } else { READ_ALL }
+    }
+
+    pub(super) fn parameters(&self) -> Vec<Parameter<'_>> {
+        let sides = (!self.sides.keys.is_empty()).then(|| self.sides.parameters());
+        self.others.parameters().into_iter().chain(sides.into_iter().flatten()).collect()
+    }
+
+    /// Which read a row is of.
+    fn at(&self, row: &Row) -> Option<usize> {
+        let place = usize::try_from(column::<i64>(row, 0).ok()?).ok()?;
+        self.order.get(place.checked_sub(1)?).copied()
+    }
+}
+
+impl Columns {
+    fn new(reads: &[&StreamRead], partitions: PartitionCount) -> Self {
         let from = |read: &StreamRead| match read.from {
             ReadFrom::After(version) => (bound(version.get()), None),
             ReadFrom::SnapshotBefore(version) => (0, Some(bound(version.get()))),
@@ -36,20 +74,18 @@ impl Reads {
         let limit = |read: &StreamRead| i64::try_from(read.limit.min(limits::PAGE_RECORDS)).unwrap_or(0);
         let of = |read: &StreamRead| i32::from(partitions.of(read.stream.cardinal()).get());
         Self {
-            partitions: reads.iter().map(of).collect(),
+            partitions: reads.iter().map(|read| of(read)).collect(),
             keys: reads.iter().map(|read| StreamKey::of(&read.stream).to_vec()).collect(),
-            sides: reads.iter().map(|read| is_side(&read.stream)).collect(),
             after: reads.iter().map(|read| from(read).0).collect(),
             before: reads.iter().map(|read| from(read).1).collect(),
-            limits: reads.iter().map(limit).collect(),
+            limits: reads.iter().map(|read| limit(read)).collect(),
         }
     }
 
-    pub(super) fn parameters(&self) -> [Parameter<'_>; 6] {
+    fn parameters(&self) -> [Parameter<'_>; 5] {
         [
             (&self.partitions, Type::INT4_ARRAY),
             (&self.keys, Type::BYTEA_ARRAY),
-            (&self.sides, Type::BOOL_ARRAY),
             (&self.after, Type::INT8_ARRAY),
             (&self.before, Type::INT8_ARRAY),
             (&self.limits, Type::INT8_ARRAY),
@@ -59,17 +95,16 @@ impl Reads {
 
 /// Whether a stream's records are found by the index of side streams.
 fn is_side(stream: &StreamName) -> bool {
-    StreamKey::of(stream).is_side()
+    stream_key::side_parts(stream).is_some()
 }
 
 /// Puts the pages together from rows: a sort in the server would be one more way for it to plan the reads.
-pub(super) fn pages(reads: &[StreamRead], mut rows: Vec<Row>) -> Vec<Result<StreamPage>> {
+pub(super) fn pages(reads: &[StreamRead], columns: &Reads, mut rows: Vec<Row>) -> Vec<Result<StreamPage>> {
     let mut pages: Vec<_> = reads.iter().map(|_| Ok(StreamPage::empty())).collect();
-    let place = |row: &Row| column::<i64>(row, 0).ok().and_then(|place| usize::try_from(place).ok());
     let position = |row: &Row| column::<Option<i64>>(row, 5).ok().flatten();
-    rows.sort_by_cached_key(|row| (place(row), position(row)));
-    for of_one in rows.chunk_by(|one, other| place(one) == place(other)) {
-        let at = of_one.first().and_then(place).and_then(|place| place.checked_sub(1));
+    rows.sort_by_cached_key(|row| (columns.at(row), position(row)));
+    for of_one in rows.chunk_by(|one, other| columns.at(one) == columns.at(other)) {
+        let at = of_one.first().and_then(|row| columns.at(row));
         let Some((read, page)) = at.and_then(|at| reads.get(at).zip(pages.get_mut(at))) else { continue };
         *page = self::page(read, of_one).map_err(|error| error.in_stream(&read.stream));
     }

@@ -166,16 +166,23 @@ BEGIN
     IF in_quorum OR current_setting('synchronous_commit') <> 'on' THEN
         PERFORM sidestream.demand_durability(in_quorum);
     END IF;
-    -- The locks, the positions and the times in one statement. The rows are found by their key, one after the other and in
-    -- rising order, whichever of the two the join begins with: nobody waits in a circle.
-    WITH moved AS (
+    -- The locks, the positions and the times in one statement. The rows of several are found by their key, one after the
+    -- other and in rising order, whichever of the two the join begins with: nobody waits in a circle.
+    IF cardinality(partitions) = 1 THEN
         UPDATE sidestream.partitions p
-            SET position = p.position + w.count, recorded_at = greatest(p.recorded_at, sidestream.now_micros())
-            FROM unnest(partitions, counts) WITH ORDINALITY AS w(partition, count, place)
-            WHERE p.partition = w.partition
-            RETURNING w.place, p.position - w.count AS base, p.recorded_at, p.mark)
-    SELECT array_agg(m.base ORDER BY m.place), array_agg(m.recorded_at ORDER BY m.place), max(m.mark)
-        INTO bases, times, worst_mark FROM moved m;
+            SET position = p.position + counts[1], recorded_at = greatest(p.recorded_at, sidestream.now_micros())
+            WHERE p.partition = partitions[1]
+            RETURNING ARRAY[p.position - counts[1]], ARRAY[p.recorded_at], p.mark INTO bases, times, worst_mark;
+    ELSE
+        WITH moved AS (
+            UPDATE sidestream.partitions p
+                SET position = p.position + w.count, recorded_at = greatest(p.recorded_at, sidestream.now_micros())
+                FROM unnest(partitions, counts) WITH ORDINALITY AS w(partition, count, place)
+                WHERE p.partition = w.partition
+                RETURNING w.place, p.position - w.count AS base, p.recorded_at, p.mark)
+        SELECT array_agg(m.base ORDER BY m.place), array_agg(m.recorded_at ORDER BY m.place), max(m.mark)
+            INTO bases, times, worst_mark FROM moved m;
+    END IF;
     IF coalesce(cardinality(bases), 0) < cardinality(partitions) THEN
         RAISE EXCEPTION 'one of the partitions % does not exist', partitions USING ERRCODE = 'no_data_found';
     END IF;
@@ -185,13 +192,17 @@ BEGIN
     -- Statements of their own: they have to see what was committed while the locks were waited for.
     IF cardinality(known) > 0 THEN
         SELECT array_agg(w.k), array_agg(w.head) INTO elsewhere, stands FROM (
+            -- A side stream's key begins with 1.
             SELECT k, coalesce(
-                (SELECT r.version FROM sidestream.records r
-                    WHERE r.partition = partitions[of_partition[k]] AND r.key = keys[k]
-                    ORDER BY r.version DESC LIMIT 1),
-                (SELECT r.side_version + (r.outcome IS NOT NULL)::int FROM sidestream.records r
-                    WHERE r.partition = partitions[of_partition[k]] AND r.side_key = keys[k]
-                    ORDER BY r.side_version DESC LIMIT 1),
+                CASE get_byte(keys[k], 0) WHEN 1 THEN
+                    (SELECT r.side_version + (r.outcome IS NOT NULL)::int FROM sidestream.records r
+                        WHERE r.partition = partitions[of_partition[k]] AND r.side_key = keys[k]
+                        ORDER BY r.side_version DESC LIMIT 1)
+                ELSE
+                    (SELECT r.version FROM sidestream.records r
+                        WHERE r.partition = partitions[of_partition[k]] AND r.key = keys[k]
+                        ORDER BY r.version DESC LIMIT 1)
+                END,
                 (SELECT f.floor FROM sidestream.floors f
                     WHERE f.partition = partitions[of_partition[k]] AND f.key = keys[k]),
                 0) AS head
@@ -233,10 +244,13 @@ CREATE FUNCTION sidestream.heads(in_partition int4, keys bytea[]) RETURNS int8[]
 LANGUAGE plpgsql VOLATILE SET enable_sort = off SET enable_seqscan = off AS $$
 BEGIN
     RETURN (SELECT coalesce(array_agg(coalesce(
-        (SELECT r.version FROM sidestream.records r
-            WHERE r.partition = in_partition AND r.key = k.key ORDER BY r.version DESC LIMIT 1),
-        (SELECT r.side_version + (r.outcome IS NOT NULL)::int FROM sidestream.records r
-            WHERE r.partition = in_partition AND r.side_key = k.key ORDER BY r.side_version DESC LIMIT 1),
+        CASE get_byte(k.key, 0) WHEN 1 THEN
+            (SELECT r.side_version + (r.outcome IS NOT NULL)::int FROM sidestream.records r
+                WHERE r.partition = in_partition AND r.side_key = k.key ORDER BY r.side_version DESC LIMIT 1)
+        ELSE
+            (SELECT r.version FROM sidestream.records r
+                WHERE r.partition = in_partition AND r.key = k.key ORDER BY r.version DESC LIMIT 1)
+        END,
         (SELECT f.floor FROM sidestream.floors f WHERE f.partition = in_partition AND f.key = k.key),
         0) ORDER BY k.place), '{}')
     FROM unnest(keys) WITH ORDINALITY AS k(key, place));
@@ -390,11 +404,49 @@ BEGIN
     RETURN positions;
 END $$;
 
--- Parts of streams, many at once, in any order. Of a read with `before` the part starts at the latest snapshot before it.
--- Of a side stream those rows are given that have a record of it there, whatever else they have. A function, so that its
--- plan is made once for a connection.
+-- Parts of streams, many at once, in any order; not of side streams. Of a read with `before` the part starts at the latest
+-- snapshot before it. A function, so that its plan is made once for a connection; a stable one: whoever reads side streams
+-- along sees both as of one moment.
 CREATE FUNCTION sidestream.read_streams(
-    in_partitions int4[], in_keys bytea[], in_sides bool[], in_after int8[], in_before int8[], in_most int8[]
+    in_partitions int4[], in_keys bytea[], in_after int8[], in_before int8[], in_most int8[]
+) RETURNS TABLE (
+    place int8, floor int8, head int8, from_snapshot bool,
+    partition int4, "position" int8, version int8, recorded_at int8, number_1 int8, number_2 int8, checksum int4,
+    kind int2, schema int4, transaction uuid, stream text, type text, codec text, step text, fingerprint bytea,
+    requester bytea, payload bytea
+) LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan SET enable_sort = off SET enable_seqscan = off
+SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT s.place, coalesce(f.floor, 0) AS floor, l.version AS head,
+        snap.version IS NOT NULL AS from_snapshot,
+        r.partition, r.position, r.version, r.recorded_at, r.number_1, r.number_2, r.checksum, r.kind, r.schema,
+        r.transaction, r.stream, r.type, r.codec, r.step, r.fingerprint,
+        CASE WHEN r.outcome IS NULL THEN r.requester END AS requester, r.payload
+    FROM unnest(in_partitions, in_keys, in_after, in_before, in_most) WITH ORDINALITY
+        AS s(partition, key, after, before, most, place)
+    LEFT JOIN LATERAL (SELECT f.floor FROM sidestream.floors f
+        WHERE f.partition = s.partition AND f.key = s.key) f ON true
+    LEFT JOIN LATERAL (SELECT n.version FROM sidestream.records n
+        WHERE s.before IS NOT NULL AND n.partition + 0 = s.partition AND coalesce(n.key, n.side_key) = s.key
+            AND n.version < s.before AND n.kind = 4
+        ORDER BY n.version DESC LIMIT 1) snap ON true
+    LEFT JOIN LATERAL (SELECT r.* FROM sidestream.records r
+        WHERE r.partition = s.partition AND r.key = s.key AND r.version > coalesce(snap.version - 1, s.after)
+        ORDER BY r.version LIMIT s.most + (snap.version IS NOT NULL)::int) r ON true
+    -- Whoever read to the end knows the head: it is looked for where nothing was found, and behind a full page.
+    LEFT JOIN LATERAL (SELECT l.version FROM sidestream.records l
+        WHERE (r.version IS NULL AND (s.after > 0 OR s.most = 0)
+            OR r.version >= coalesce(snap.version, greatest(s.after, f.floor)) + s.most)
+            AND l.partition = s.partition AND l.key = s.key
+        ORDER BY l.version DESC LIMIT 1) l ON true;
+END $$;
+
+-- The same of side streams, which have an index of their own: those rows that have a record of the part, whatever else they
+-- have.
+CREATE FUNCTION sidestream.read_side_streams(
+    in_partitions int4[], in_keys bytea[], in_after int8[], in_before int8[], in_most int8[]
 ) RETURNS TABLE (
     place int8, floor int8, head int8, from_snapshot bool,
     partition int4, "position" int8, version int8, recorded_at int8, number_1 int8, number_2 int8, checksum int4,
@@ -402,7 +454,7 @@ CREATE FUNCTION sidestream.read_streams(
     requester bytea, payload bytea,
     side_version int8, request_number int8, request_checksum int4, request_schema int4, request_codec text,
     request bytea, outcome_checksum int4, outcome_schema int4, outcome_codec text, outcome bytea
-) LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan SET enable_sort = off SET enable_seqscan = off
+) LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan SET enable_sort = off SET enable_seqscan = off
 SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 #variable_conflict use_column
 BEGIN
@@ -412,34 +464,22 @@ BEGIN
         r.transaction, r.stream, r.type, r.codec, r.step, r.fingerprint, r.requester, r.payload,
         r.side_version, r.request_number, r.request_checksum, r.request_schema, r.request_codec, r.request,
         r.outcome_checksum, r.outcome_schema, r.outcome_codec, r.outcome
-    FROM unnest(in_partitions, in_keys, in_sides, in_after, in_before, in_most) WITH ORDINALITY
-        AS s(partition, key, is_side, after, before, most, place)
+    FROM unnest(in_partitions, in_keys, in_after, in_before, in_most) WITH ORDINALITY
+        AS s(partition, key, after, before, most, place)
     LEFT JOIN LATERAL (SELECT f.floor FROM sidestream.floors f
         WHERE f.partition = s.partition AND f.key = s.key) f ON true
     LEFT JOIN LATERAL (SELECT n.version FROM sidestream.records n
         WHERE s.before IS NOT NULL AND n.partition + 0 = s.partition AND coalesce(n.key, n.side_key) = s.key
             AND n.version < s.before AND n.kind = 4
         ORDER BY n.version DESC LIMIT 1) snap ON true
-    LEFT JOIN LATERAL (
-        (SELECT r.*, r.version AS last FROM sidestream.records r
-            WHERE NOT s.is_side AND r.partition = s.partition AND r.key = s.key
-                AND r.version > coalesce(snap.version - 1, s.after)
-            ORDER BY r.version LIMIT s.most + (snap.version IS NOT NULL)::int)
-        UNION ALL
-        (SELECT r.*, r.side_version + (r.outcome IS NOT NULL)::int AS last FROM sidestream.records r
-            WHERE s.is_side AND r.partition = s.partition AND r.side_key = s.key
-                AND r.side_version >= coalesce(snap.version - 1, s.after)
-                AND r.side_version + (r.outcome IS NOT NULL)::int > coalesce(snap.version - 1, s.after)
-            ORDER BY r.side_version LIMIT s.most + (snap.version IS NOT NULL)::int)
-    ) r ON true
-    -- Whoever read to the end knows the head: it is looked for where nothing was found, and behind a full page.
-    LEFT JOIN LATERAL (SELECT coalesce(
-            (SELECT l.version FROM sidestream.records l
-                WHERE NOT s.is_side AND l.partition = s.partition AND l.key = s.key
-                ORDER BY l.version DESC LIMIT 1),
-            (SELECT l.side_version + (l.outcome IS NOT NULL)::int FROM sidestream.records l
-                WHERE s.is_side AND l.partition = s.partition AND l.side_key = s.key
-                ORDER BY l.side_version DESC LIMIT 1)) AS version
-        WHERE (r.last IS NULL AND (s.after > 0 OR s.most = 0))
-            OR r.last >= coalesce(snap.version, greatest(s.after, f.floor)) + s.most) l ON true;
+    LEFT JOIN LATERAL (SELECT r.*, r.side_version + (r.outcome IS NOT NULL)::int AS last FROM sidestream.records r
+        WHERE r.partition = s.partition AND r.side_key = s.key
+            AND r.side_version >= coalesce(snap.version - 1, s.after)
+            AND r.side_version + (r.outcome IS NOT NULL)::int > coalesce(snap.version - 1, s.after)
+        ORDER BY r.side_version LIMIT s.most + (snap.version IS NOT NULL)::int) r ON true
+    LEFT JOIN LATERAL (SELECT l.side_version + (l.outcome IS NOT NULL)::int AS version FROM sidestream.records l
+        WHERE (r.last IS NULL AND (s.after > 0 OR s.most = 0)
+            OR r.last >= coalesce(snap.version, greatest(s.after, f.floor)) + s.most)
+            AND l.partition = s.partition AND l.side_key = s.key
+        ORDER BY l.side_version DESC LIMIT 1) l ON true;
 END $$;

@@ -1,1 +1,1 @@
-SELECT * FROM sidestream.read_streams($1, $2, $3, $4, $5, $6)
+SELECT * FROM sidestream.read_streams($1, $2, $3, $4, $5)

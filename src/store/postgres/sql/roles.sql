@@ -24,7 +24,8 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA sidestream
 GRANT USAGE ON SCHEMA sidestream TO sidestream_reader, sidestream_writer, sidestream_compactor;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA sidestream TO sidestream_reader, sidestream_writer;
-GRANT EXECUTE ON FUNCTION sidestream.now_micros, sidestream.read_streams, sidestream.side_stream TO sidestream_reader;
+GRANT EXECUTE ON FUNCTION sidestream.now_micros, sidestream.read_streams, sidestream.read_side_streams,
+    sidestream.side_stream TO sidestream_reader;
 
 -- It adds to the log, and can neither change nor remove what is there.
 GRANT INSERT ON sidestream.records TO sidestream_writer;
