@@ -24,8 +24,10 @@ pub(super) fn page(
     let first = rows.first().ok_or_else(|| Error::invalid("the partition does not exist"))?;
     let head = Position::new(number(column(first, 0)?));
     let mut records = Vec::with_capacity(rows.len());
+    let no_framework = |types: &[EventType]| !types.iter().any(|name| name.as_str().starts_with('$'));
+    let wanted = if types.is_some_and(no_framework) { Wanted::Own } else { Wanted::All };
     for row in rows {
-        take(&mut records, row, 1, Wanted::All)?;
+        take(&mut records, row, 1, wanted)?;
     }
     let is_wanted = |record: &Record| {
         record.position > after && types.is_none_or(|types| types.contains(&record.data.event_type))

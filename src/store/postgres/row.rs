@@ -91,8 +91,10 @@ impl<'r> Columns<'r> {
         }))
     }
 
+    /// Whether a request and an acceptance were read that stand in the row besides its record.
     fn has_settlement(&self) -> Result<bool> {
-        Ok(self.get::<Option<&[u8]>>(OUTCOME.payload)?.is_some())
+        let was_read = self.row.len() > self.first.saturating_add(OUTCOME.payload);
+        Ok(was_read && self.get::<Option<&[u8]>>(OUTCOME.payload)?.is_some())
     }
 
     /// The row's own record.
@@ -172,7 +174,7 @@ impl<'r> Columns<'r> {
 pub(super) enum Wanted {
     /// All of them.
     All,
-    /// The row's own, where nothing else of it was read.
+    /// The row's own.
     Own,
     /// Those of the side stream that it has records of, be it its own or not.
     Side,
@@ -186,13 +188,13 @@ pub(super) fn take(records: &mut Vec<Record>, row: &Row, first: usize, wanted: W
     let stream: &str = columns.get(STREAM)?;
     let mut read = || -> Result<()> {
         let shared = columns.shared(position)?;
-        let has_settlement = wanted != Wanted::Own && columns.has_settlement()?;
+        let has_settlement = columns.has_settlement()?;
         let has_own = columns.get::<i16>(KIND)? != REMOVED;
         if has_own && (wanted != Wanted::Side || !has_settlement) {
             let requester = if has_settlement { None } else { shared.requester.clone() };
             records.push(columns.own(&shared, stream, requester)?);
         }
-        if has_settlement {
+        if has_settlement && wanted != Wanted::Own {
             records.extend(columns.settlement(&shared, stream)?);
         }
         Ok(())
