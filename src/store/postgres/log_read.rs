@@ -13,7 +13,7 @@ use crate::stream::Position;
 pub(super) const READ: &str = include_str!("sql/read_log.sql");
 pub(super) const READ_TYPES: &str = include_str!("sql/read_types.sql");
 
-/// Puts a page together from rows by position, of which there is one more than `limit` where rows follow. Where `types` are
+/// Puts a page together from rows by position, of which there are more than `limit` where records follow. Where `types` are
 /// given, rows bring records of others along.
 pub(super) fn page(
     rows: &[Row],

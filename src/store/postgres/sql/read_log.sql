@@ -1,4 +1,5 @@
--- The first row may have records on both sides of the place where the page begins.
+-- A row up to two positions before the place where the page begins may have records behind it. Whoever puts the page
+-- together leaves out those that are before it.
 SELECT p.position AS head,
     r.partition, r.position, r.version, r.recorded_at, r.number_1, r.number_2, r.checksum, r.kind, r.schema,
     r.transaction, r.stream, r.type, r.codec, r.step, r.fingerprint, r.requester, r.payload,
@@ -6,8 +7,6 @@ SELECT p.position AS head,
     r.outcome_checksum, r.outcome_schema, r.outcome_codec, r.outcome
 FROM sidestream.partitions p
 LEFT JOIN LATERAL (SELECT r.* FROM sidestream.records r
-    WHERE r.partition = $1 AND r.position > $2 - 2
-        AND r.position + CASE WHEN r.outcome IS NULL THEN 0 ELSE 2 END > $2
-    ORDER BY r.position LIMIT $3) r ON true
+    WHERE r.partition = $1 AND r.position > $2 - 2 ORDER BY r.position LIMIT $3 + 2) r ON true
 WHERE p.partition = $1
 ORDER BY r.position
