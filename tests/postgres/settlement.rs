@@ -61,7 +61,7 @@ impl Pair {
         }
     }
 
-    /// Every page of every size, from everywhere.
+    /// Pages of several sizes, from everywhere.
     async fn agree(&self) {
         let (log, types) = (self.memory_log().await, types());
         let head = log.last().unwrap().position.get();
@@ -90,20 +90,21 @@ impl Pair {
         streams.extend([Account::CATEGORY.stream(&subject()), side("hold"), side("nobody")]);
         streams.sort_unstable();
         streams.dedup();
-        for (stream, at) in streams.iter().flat_map(|stream| {
-            let records = log.iter().filter(|record| record.stream == *stream).count();
-            (0..u64::try_from(records).unwrap() + 4).map(move |at| (stream, Version::new(at)))
-        }) {
+        let longest = streams.iter().map(|of| log.iter().filter(|record| record.stream == *of).count()).max();
+        for at in (0..u64::try_from(longest.unwrap()).unwrap() + 4).map(Version::new) {
             for (limit, from) in [0, 1, 2, 100]
                 .into_iter()
                 .flat_map(|limit| [(limit, ReadFrom::After(at)), (limit, ReadFrom::SnapshotBefore(at))])
             {
-                let read = || vec![StreamRead { stream: stream.clone(), from, limit }];
-                let [one, other] = [
-                    self.memory.read_streams(read()).await.remove(0).unwrap(),
-                    self.postgres.read_streams(read()).await.remove(0).unwrap(),
-                ];
-                assert_eq!(timeless_page(other), timeless_page(one), "{stream} {from:?}, {limit}");
+                // Side streams and others in one call.
+                let read = |stream: &StreamName| StreamRead { stream: stream.clone(), from, limit };
+                let reads = || streams.iter().map(read).collect();
+                let [one, other] =
+                    [self.memory.read_streams(reads()).await, self.postgres.read_streams(reads()).await];
+                for ((stream, one), other) in streams.iter().zip(one).zip(other) {
+                    let pages = (timeless_page(other.unwrap()), timeless_page(one.unwrap()));
+                    assert_eq!(pages.0, pages.1, "{stream} {from:?}, {limit}");
+                }
             }
         }
     }
@@ -153,40 +154,41 @@ fn timeless_page(mut page: StreamPage) -> StreamPage {
     page
 }
 
+/// Two stores that were filled alike.
+fn with_pair(test: impl AsyncFnOnce(&Database, &Pair)) {
+    let database = Database::new();
+    if database.server().is_none() {
+        return;
+    }
+    on_threads(async {
+        let pair = Pair::open(&database).await;
+        pair.fill().await;
+        test(&database, &pair).await;
+    });
+}
+
 fn count(database: &Database, sql: &str) -> usize {
     database.psql(sql).trim().parse().unwrap()
 }
 
 #[test]
 fn an_accepted_command_is_one_row_and_three_records() {
-    let database = Database::new();
-    if database.server().is_none() {
-        return;
-    }
-    on_threads(async {
-        let pair = Pair::open(&database).await;
-        pair.fill().await;
+    with_pair(async |database, pair| {
         let log = pair.memory_log().await;
-        assert_eq!(count(&database, "SELECT count(*) FROM sidestream.log"), log.len());
+        assert_eq!(count(database, "SELECT count(*) FROM sidestream.log"), log.len());
         let of_type =
             |name: &str| log.iter().filter(|record| record.data.event_type.as_str() == name).count();
         // The step that was submitted was settled by itself; an effect with a snapshot behind it is not the last record.
-        let beside = count(&database, "SELECT count(*) FROM sidestream.records WHERE outcome IS NOT NULL");
+        let beside = count(database, "SELECT count(*) FROM sidestream.records WHERE outcome IS NOT NULL");
         assert!(beside >= 6 && beside < of_type("$accepted"), "{beside} of {}", of_type("$accepted"));
-        assert_eq!(count(&database, "SELECT count(*) FROM sidestream.records"), log.len() - 2 * beside);
+        assert_eq!(count(database, "SELECT count(*) FROM sidestream.records"), log.len() - 2 * beside);
         pair.agree().await;
     });
 }
 
 #[test]
 fn the_view_for_people_shows_each_record_where_it_is() {
-    let database = Database::new();
-    if database.server().is_none() {
-        return;
-    }
-    on_threads(async {
-        let pair = Pair::open(&database).await;
-        pair.fill().await;
+    with_pair(async |database, pair| {
         let shown = database.psql(
             "SELECT string_agg(concat_ws(' ', position, stream, version, kind, number_1, number_2, type, schema, codec,
                 transaction, step, encode(fingerprint, 'hex'), convert_from(requester, 'UTF8'), checksum,
@@ -223,13 +225,7 @@ fn the_view_for_people_shows_each_record_where_it_is() {
 
 #[test]
 fn what_is_removed_of_one_stream_is_not_removed_of_the_other() {
-    let database = Database::new();
-    if database.server().is_none() {
-        return;
-    }
-    on_threads(async {
-        let pair = Pair::open(&database).await;
-        pair.fill().await;
+    with_pair(async |_, pair| {
         pair.truncate(&Account::CATEGORY.stream(&subject()), 3).await;
         pair.agree().await;
         // A request whose acceptance stays, both of them, and those of a row whose event is gone.
@@ -255,13 +251,7 @@ fn what_is_removed_of_one_stream_is_not_removed_of_the_other() {
 /// Two processes take one transaction for new: one of them is wrong, whichever rows the other left.
 #[test]
 fn a_transaction_that_is_taken_for_new_is_refuted_by_any_row_of_it() {
-    let database = Database::new();
-    if database.server().is_none() {
-        return;
-    }
-    on_threads(async {
-        let pair = Pair::open(&database).await;
-        pair.fill().await;
+    with_pair(async |database, pair| {
         let repeated: [(TransactionId, Command); 4] = [
             (tx("deposit"), Command::Deposit { minor: 1_000 }),
             (tx("refused"), Command::Hold { minor: 9_000 }),
@@ -275,7 +265,7 @@ fn a_transaction_that_is_taken_for_new_is_refuted_by_any_row_of_it() {
             let first = handler.handle(&subject(), transaction, command.clone()).await.unwrap();
             let second = handler.handle(&subject(), transaction, command).await.unwrap();
             assert_eq!(first, second);
-            assert_eq!(count(&database, "SELECT count(*) FROM sidestream.log"), before);
+            assert_eq!(count(database, "SELECT count(*) FROM sidestream.log"), before);
         }
     });
 }
